@@ -1,0 +1,99 @@
+/** What the hub lends to the panels. Panels import these types only; the live objects come from `host.getWidget(hub).exports`. */
+import type { ReadonlySignal, Signal } from "@preact/signals-core";
+import type { html, nothing, render, svg } from "lit-html";
+import type { ActArguments, Answer, Armed, Ask, Failure, Op, SessionState, Target, Verb } from "./protocol.js";
+
+export interface Reply<O extends Op> {
+  body: Answer<O>;
+  rev: number;
+  buffers: DataView[];
+}
+
+export interface AskOptions<O extends Op> {
+  /** The asking panel. One request per (panel, op) is in flight and one pending: the newest wins, the replaced one rejects with an AbortError. */
+  panel: string;
+  signal?: AbortSignal;
+  /** Called for each part of a progressive answer, the last one included. */
+  onPart?: (reply: Reply<O>) => void;
+}
+
+/** Rejection of `ask` when the kernel said no. */
+export interface KernelError extends Error {
+  failure: Failure;
+}
+
+export interface Client {
+  ask<O extends Op>(op: O, body: Ask<O>, options: AskOptions<O>): Promise<Reply<O>>;
+}
+
+export interface Toast {
+  id: number;
+  sentence: string;
+  kind: "info" | "error";
+  undoable: boolean;
+  python: string | null;
+  hint: string | null;
+}
+
+/** The session as the browser knows it; every panel of every cell reads the same signals. */
+export interface Store {
+  readonly state: ReadonlySignal<SessionState | null>; // null until the first hello is answered
+  /** True when an answer has been due for 1.5 s. */
+  readonly busy: ReadonlySignal<boolean>;
+  readonly toasts: ReadonlySignal<readonly Toast[]>;
+  readonly progress: ReadonlySignal<{ job: string; sentence: string; done: number; total: number } | null>;
+  /** The sample under the pointer or the keyboard focus in any panel; null for none. Others may show it. */
+  readonly hovered: Signal<number | null>;
+  /** Sample number shown by inspectors; null when closed. */
+  readonly inspected: Signal<number | null>;
+
+  act(verb: Verb, args: ActArguments, target: Target): Promise<void>; // shows the toast itself, errors as well
+  undo(): Promise<void>;
+  redo(): Promise<void>;
+  arm(armed: Armed | null): Promise<void>;
+  similar(target: Target): Promise<void>;
+  toast(toast: Omit<Toast, "id">): void;
+  dismiss(id: number): void;
+  /** Panels call this after a gesture that made a selection: it carries out the armed action, if there is one. */
+  gestureEnded(): Promise<void>;
+}
+
+export interface KeyboardScope {
+  /** Keeps JupyterLab's shortcuts out while pointer or focus is in `root`, and calls `handler` first; the shared keys (T, 1-9, Q, S, X, Z, ?, Esc …) follow if it returns false. */
+  attach(root: HTMLElement, handler: (event: KeyboardEvent) => boolean, signal: AbortSignal): void;
+}
+
+export interface Dom {
+  /** A debounced ResizeObserver that ends with the signal. */
+  onResize(element: HTMLElement, callback: (width: number, height: number) => void, signal: AbortSignal): void;
+  /** Runs a signals effect until the AbortSignal fires. */
+  effectUntil(signal: AbortSignal, run: () => void): void;
+  formatCount(n: number): string; // 60,000
+  formatNumber(x: number): string;
+  /** Categorical colour for a colour byte, colour-blind safe; `null` is the grey of "no value". */
+  categoryColor(index: number, total: number): string;
+  numberColor(t: number): string; // t in [0, 1]
+}
+
+export interface HubExports {
+  version: 1;
+  client: Client;
+  store: Store;
+  keyboard: KeyboardScope;
+  dom: Dom;
+  lit: { html: typeof html; svg: typeof svg; render: typeof render; nothing: typeof nothing };
+  signals: {
+    signal: <T>(value: T) => Signal<T>;
+    computed: <T>(run: () => T) => ReadonlySignal<T>;
+    effect: (run: () => void) => () => void;
+    batch: <T>(run: () => T) => T;
+  };
+}
+
+/** Traits every panel has. `config` is kernel-owned; the browser changes it with the op `configure`. */
+export interface PanelModel {
+  hub: string; // reference for host.getWidget
+  panel_id: string;
+  config: Record<string, unknown>; // snake_case keys, as Python wrote them
+  [name: string]: unknown;
+}

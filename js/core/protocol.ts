@@ -1,0 +1,222 @@
+/**
+ * The messages between the browser and the kernel, version 1.
+ *
+ * On the wire and in Python names are snake_case; here they are camelCase; `wire.ts` converts, and nothing else does.
+ * User data never stands as an object key, only as a value, so the conversion cannot touch it.
+ * A sample is named on the wire by `no`, its small integer number inside the session; ids never travel in bulk.
+ * The Python twin is dataide/widgets/protocol.py; golden messages in tests/protocol/ are read by both sides.
+ */
+
+export type ColumnKind = "category" | "number" | "text" | "time" | "bool" | "other";
+
+export interface ColumnInfo {
+  name: string;
+  type: string; // the SQL type, as DuckDB spells it
+  kind: ColumnKind;
+}
+
+export interface NameCount {
+  name: string;
+  count: number;
+}
+
+export interface ProjectionInfo {
+  name: string; // e.g. "auto/pca": embedding, then method
+  method: string;
+  embedding: string;
+  count: number;
+  stale: number; // samples whose place was computed from an older picture, or that have no place yet
+}
+
+export interface Clause {
+  source: string; // "text", "legend", or "facet:<column>"
+  sentence: string; // for people: label is cat or dog
+  column: string | null;
+}
+
+export type Sort =
+  | { by: "added"; descending: boolean }
+  | { by: "column"; column: string; descending: boolean }
+  | { by: "similar"; token: string; label: string; descending: boolean };
+
+export type Verb = "tag" | "untag" | "relabel" | "enqueue" | "exclude" | "include";
+
+export interface ActArguments {
+  tag?: string;
+  label?: string | null;
+  queue?: string;
+  reason?: string;
+}
+
+export interface Armed {
+  verb: Verb;
+  arguments: ActArguments;
+}
+
+/** Everything small that panels show about the session. Sent whole with `hello` and, after each change, as the event `state`. */
+export interface SessionState {
+  rev: number; // grows by one with each committed change of the data
+  name: string;
+  sampleCount: number;
+  columns: ColumnInfo[];
+  labels: NameCount[]; // the most frequent first, at most 1,000
+  tags: NameCount[];
+  queues: NameCount[];
+  projections: ProjectionInfo[];
+  selection: { count: number; version: number };
+  filter: { count: number; version: number; text: string; clauses: Clause[] };
+  history: { undo: string | null; redo: string | null }; // the sentence of what would be undone or redone
+  sort: Sort;
+  armed: Armed | null;
+}
+
+export type Mode = "replace" | "add" | "subtract" | "intersect";
+
+export type Shape =
+  | { type: "polygon"; projection: string; points: number[] } // x, y, x, y … in data coordinates
+  | { type: "box"; projection: string; x0: number; y0: number; x1: number; y1: number }
+  | { type: "points"; projection: string; indices: number[] } // positions in the order of `points`; a click, at most 100
+  | { type: "range"; orderId: string; from: number; to: number } // grid positions, `to` included
+  | { type: "positions"; orderId: string; positions: number[] } // at most 1,000
+  | { type: "samples"; nos: number[] } // at most 1,000
+  | { type: "predicate"; text: string }
+  | { type: "all" } // all that pass the filter
+  | { type: "none" }
+  | { type: "invert" };
+
+export type Target = { type: "selection" } | { type: "samples"; nos: number[] };
+
+export type FilterClause =
+  | { type: "sql"; text: string }
+  | { type: "in"; column: string; values: (string | null)[] }
+  | { type: "not_in"; column: string; values: (string | null)[] }
+  | { type: "range"; column: string; low: number | null; high: number | null }; // low <= v <= high; times as epoch ms
+
+export type Legend =
+  | { kind: "none" }
+  | { kind: "category"; column: string; entries: { value: string | null; count: number; color: number }[]; more: number }
+  | { kind: "number"; column: string; low: number; high: number };
+// `color` is the category byte of the points: 0…254; 255 is "no value". A number column is scaled to 0…254.
+
+export interface Bar {
+  value: string | null;
+  total: number;
+  visible: number; // passes the filter, this column's own clause left out (crossfilter)
+  selected: number;
+}
+
+export type Facet =
+  | { kind: "bars"; column: string; type: string; bars: Bar[]; more: number }
+  | { kind: "histogram"; column: string; type: string; edges: number[]; total: number[]; visible: number[]; selected: number[]; missing: number };
+
+export interface Peek {
+  no: number;
+  id: string;
+  label: string | null;
+  caption: string;
+  mime: string | null; // of the one buffer that comes with it; null when the picture cannot be read, then `problem` says why
+  problem: string | null;
+}
+
+/** What each operation asks and answers. Buffers are named in the comment; they come with the reply. */
+export interface Operations {
+  hello: { ask: Record<string, never>; answer: { protocol: 1; state: SessionState } };
+  // Parts of at most 262,144 points, each with two buffers: Uint16 x,y pairs scaled to `bounds`, Uint8 colour byte.
+  points: {
+    ask: { projection: string | null; color: string | null };
+    answer: {
+      projection: string;
+      offset: number;
+      count: number;
+      total: number;
+      bounds: [number, number, number, number]; // x low, y low, x high, y high
+      legend: Legend;
+    };
+  };
+  // One buffer a part: Uint8 colour bytes in the order of `points`.
+  colors: { ask: { projection: string; color: string | null }; answer: { offset: number; count: number; total: number; legend: Legend } };
+  // Two buffers: bitsets (bit i%8 of byte i>>3, in the order of `points`): selected, visible (passes the filter).
+  marks: { ask: { projection: string }; answer: { total: number; selectionVersion: number; filterVersion: number } };
+  // `sample` or `point` names one sample. One buffer: a thumbnail.
+  peek: { ask: { no?: number; projection?: string; index?: number; px: number }; answer: Peek };
+  // Where these samples lie: for centring the plot on a tile. `places` is null for a sample without a place.
+  locate: { ask: { projection: string; nos: number[] }; answer: { places: ([number, number] | null)[] } };
+  // One buffer when thumbs are asked for: all encoded thumbnails back to back.
+  page: {
+    ask: { offset: number; limit: number; thumbs: boolean; px: number; caption: string | null };
+    answer: {
+      orderId: string;
+      total: number;
+      offset: number;
+      nos: number[];
+      ids: string[];
+      labels: (string | null)[];
+      tags: string[][];
+      queued: boolean[];
+      excluded: boolean[];
+      selected: boolean[];
+      captions: (string | null)[];
+      thumbs: { mime: string[]; starts: number[]; problems: (string | null)[] } | null; // starts has one more entry than tiles
+    };
+  };
+  // One buffer: the full picture, at most 4 MiB.
+  inspect: {
+    ask: { no: number; px: number };
+    answer: {
+      no: number;
+      id: string;
+      label: string | null;
+      tags: string[];
+      queues: { queue: string; state: string; reason: string | null }[];
+      excluded: boolean;
+      fields: { name: string; type: string; value: string | null }[];
+      history: { at: string; author: string; sentence: string; undone: boolean }[];
+      picture: { mime: string; widthPx: number; heightPx: number } | null;
+      problem: string | null;
+    };
+  };
+  facets: { ask: { columns: string[] | null; bars: number }; answer: { facets: Facet[] } };
+  facetValues: { ask: { column: string; search: string; limit: number }; answer: { bars: Bar[]; more: number } };
+  select: { ask: { shape: Shape; mode: Mode; source: string }; answer: { count: number; version: number; python: string } };
+  filter: { ask: { source: string; clause: FilterClause | null }; answer: { count: number; version: number; python: string } };
+  sort: { ask: { sort: Sort }; answer: { sort: Sort } };
+  arm: { ask: { armed: Armed | null }; answer: { armed: Armed | null } };
+  act: {
+    ask: { verb: Verb; arguments: ActArguments; target: Target; uuid: string };
+    answer: { event: number | null; count: number; sentence: string; python: string }; // event is null when nothing changed
+  };
+  undo: { ask: { uuid: string }; answer: { event: number | null; count: number; sentence: string } };
+  redo: { ask: { uuid: string }; answer: { event: number | null; count: number; sentence: string } };
+  // Sets the sort to similarity with the target's mean vector, and answers with it.
+  similar: { ask: { target: Target }; answer: { sort: Sort; count: number; embedding: string } };
+  complete: {
+    ask: { what: "filter" | "tag" | "label" | "queue"; text: string; cursor: number };
+    answer: { from: number; to: number; items: { text: string; kind: string; detail: string | null }[] };
+  };
+  // Keeps what the user chose in one panel (colour, projection, tile size …) in the kernel, so that a reload brings it back.
+  configure: { ask: { panel: string; name: string; value: string | number | boolean | null }; answer: Record<string, never> };
+}
+
+export type Op = keyof Operations;
+export type Ask<O extends Op> = Operations[O]["ask"];
+export type Answer<O extends Op> = Operations[O]["answer"];
+
+export interface Failure {
+  code: string;
+  message: string;
+  hint: string | null;
+}
+
+/** Browser to kernel. `panel` and `op` name the lane in which a newer request replaces a pending one. */
+export type Upward =
+  | { v: 1; k: "req"; id: number; op: string; panel: string; body: unknown }
+  | { v: 1; k: "cancel"; id: number }
+  | { v: 1; k: "ack"; id: number; part: number };
+
+/** Kernel to browser. Every request ends in exactly one `res` with `last: true`. */
+export type Downward =
+  | { v: 1; k: "res"; id: number; ok: true; rev: number; part: number; last: boolean; body: unknown }
+  | { v: 1; k: "res"; id: number; ok: false; rev: number; part: number; last: true; error: Failure }
+  | { v: 1; k: "evt"; seq: number; rev: number; topic: "state"; body: SessionState }
+  | { v: 1; k: "evt"; seq: number; rev: number; topic: "toast"; body: { sentence: string; kind: "info" | "error"; event: number | null } }
+  | { v: 1; k: "evt"; seq: number; rev: number; topic: "progress"; body: { job: string; sentence: string; done: number; total: number; finished: boolean } };
