@@ -42,6 +42,10 @@ export interface Store {
   readonly busy: ReadonlySignal<boolean>;
   readonly toasts: ReadonlySignal<readonly Toast[]>;
   readonly progress: ReadonlySignal<{ job: string; sentence: string; done: number; total: number } | null>;
+  /** "lost" after the kernel was restarted or the session's widget closed: nothing will be answered any more. */
+  readonly connection: ReadonlySignal<"live" | "lost">;
+  /** How many inspectors (panels, or drawers of other panels) are on the page. */
+  readonly inspectors: Signal<number>;
   /** The sample under the pointer or the keyboard focus in any panel; null for none. Others may show it. */
   readonly hovered: Signal<number | null>;
   /** Sample number shown by inspectors; null when closed. */
@@ -60,7 +64,54 @@ export interface Store {
 
 export interface KeyboardScope {
   /** Keeps JupyterLab's shortcuts out while pointer or focus is in `root`, and calls `handler` first; the shared keys (T, 1-9, Q, S, X, Z, ?, Esc …) follow if it returns false. */
-  attach(root: HTMLElement, handler: (event: KeyboardEvent) => boolean, signal: AbortSignal): void;
+  attach(root: HTMLElement, handler: (event: KeyboardEvent) => boolean, signal: AbortSignal, options?: KeyboardOptions): void;
+}
+
+export interface KeyboardOptions {
+  /** The panel's own keys, for the help overlay: [["+ −", "Tile size"], …]. */
+  keys?: readonly (readonly [string, string])[];
+  /** What T, 1-9, Q, S and X act on when it is not the selection: the inspected sample, the focused tile. Null: the selection. */
+  target?: () => Target | null;
+}
+
+export interface PromptOptions {
+  what: "tag" | "label" | "queue";
+  /** What the input asks, and its accessible name: Tag 312 samples. */
+  title: string;
+  /** `arm` is true when the user chose "on every lasso" instead of doing it now. */
+  confirm: (text: string, arm: boolean) => void;
+}
+
+export interface ActionBarOptions {
+  /** The panel's root; keys pressed there open their prompt over this bar. */
+  root: HTMLElement;
+  panel: string;
+  /** Buttons show their icon and key only. */
+  compact?: boolean;
+  target?: () => Target | null;
+  /** Stands at the end of the bar and takes the place of the plain chip that says what is armed. */
+  extra?: HTMLElement;
+}
+
+/** Shared pieces of interface, drawn by the hub so that each panel need not carry them. */
+export interface Ui {
+  /** Draws the bar into `place`: the selection count (the one element with role "status"), Tag, Relabel, Queue, Similar, Exclude, Undo, Redo. */
+  actionBar(place: HTMLElement, options: ActionBarOptions, signal: AbortSignal): void;
+  /** Opens the input with completion over the bar of `root`, or at the bottom of `root`. Closes itself. */
+  prompt(root: HTMLElement, options: PromptOptions): void;
+  /** Opens or closes the table of keys over `root`. */
+  help(root: HTMLElement): void;
+  /** Draws "kernel busy" and "kernel restarted" over `root`. */
+  frame(root: HTMLElement, signal: AbortSignal): void;
+  /** The labels that the digit keys give: [["1", "cat"], ["2", "dog"] …]. */
+  digits(): readonly (readonly [string, string])[];
+}
+
+/** Thumbnails of all panels under one bound of bytes; the least recently used go first. */
+export interface Images {
+  /** URL of a picture put before, or null when it is not there (any more). */
+  get(no: number, px: number): string | null;
+  put(no: number, px: number, mime: string, bytes: DataView): string;
 }
 
 export interface Dom {
@@ -81,6 +132,8 @@ export interface HubExports {
   store: Store;
   keyboard: KeyboardScope;
   dom: Dom;
+  ui: Ui;
+  images: Images;
   lit: { html: typeof html; svg: typeof svg; render: typeof render; nothing: typeof nothing };
   signals: {
     signal: <T>(value: T) => Signal<T>;

@@ -32,6 +32,8 @@ export interface Clause {
   source: string; // "text", "legend", or "facet:<column>"
   sentence: string; // for people: label is cat or dog
   column: string | null;
+  /** What was asked for with the op `filter`, so that a facet draws its brush and pressed bars again after a reload and beside other panels. Null for clauses made in Python. */
+  clause?: FilterClause | null;
 }
 
 export type Sort =
@@ -94,7 +96,12 @@ export type FilterClause =
 
 export type Legend =
   | { kind: "none" }
-  | { kind: "category"; column: string; entries: { value: string | null; count: number; color: number }[]; more: number }
+  | {
+      kind: "category";
+      column: string;
+      entries: { value: string | null; count: number; color: number }[];
+      more: number;
+    }
   | { kind: "number"; column: string; low: number; high: number };
 // `color` is the category byte of the points: 0…254; 255 is "no value". A number column is scaled to 0…254.
 
@@ -107,7 +114,16 @@ export interface Bar {
 
 export type Facet =
   | { kind: "bars"; column: string; type: string; bars: Bar[]; more: number }
-  | { kind: "histogram"; column: string; type: string; edges: number[]; total: number[]; visible: number[]; selected: number[]; missing: number };
+  | {
+      kind: "histogram";
+      column: string;
+      type: string;
+      edges: number[];
+      total: number[];
+      visible: number[];
+      selected: number[];
+      missing: number;
+    };
 
 export interface Peek {
   no: number;
@@ -134,7 +150,10 @@ export interface Operations {
     };
   };
   // One buffer a part: Uint8 colour bytes in the order of `points`.
-  colors: { ask: { projection: string; color: string | null }; answer: { offset: number; count: number; total: number; legend: Legend } };
+  colors: {
+    ask: { projection: string; color: string | null };
+    answer: { offset: number; count: number; total: number; legend: Legend };
+  };
   // Two buffers: bitsets (bit i%8 of byte i>>3, in the order of `points`): selected, visible (passes the filter).
   marks: { ask: { projection: string }; answer: { total: number; selectionVersion: number; filterVersion: number } };
   // `sample` or `point` names one sample. One buffer: a thumbnail.
@@ -177,8 +196,14 @@ export interface Operations {
   };
   facets: { ask: { columns: string[] | null; bars: number }; answer: { facets: Facet[] } };
   facetValues: { ask: { column: string; search: string; limit: number }; answer: { bars: Bar[]; more: number } };
-  select: { ask: { shape: Shape; mode: Mode; source: string }; answer: { count: number; version: number; python: string } };
-  filter: { ask: { source: string; clause: FilterClause | null }; answer: { count: number; version: number; python: string } };
+  select: {
+    ask: { shape: Shape; mode: Mode; source: string };
+    answer: { count: number; version: number; python: string };
+  };
+  filter: {
+    ask: { source: string; clause: FilterClause | null };
+    answer: { count: number; version: number; python: string };
+  };
   sort: { ask: { sort: Sort }; answer: { sort: Sort } };
   arm: { ask: { armed: Armed | null }; answer: { armed: Armed | null } };
   act: {
@@ -194,7 +219,10 @@ export interface Operations {
     answer: { from: number; to: number; items: { text: string; kind: string; detail: string | null }[] };
   };
   // Keeps what the user chose in one panel (colour, projection, tile size …) in the kernel, so that a reload brings it back.
-  configure: { ask: { panel: string; name: string; value: string | number | boolean | null }; answer: Record<string, never> };
+  configure: {
+    ask: { panel: string; name: string; value: string | number | boolean | null };
+    answer: Record<string, never>;
+  };
 }
 
 export type Op = keyof Operations;
@@ -218,5 +246,19 @@ export type Downward =
   | { v: 1; k: "res"; id: number; ok: true; rev: number; part: number; last: boolean; body: unknown }
   | { v: 1; k: "res"; id: number; ok: false; rev: number; part: number; last: true; error: Failure }
   | { v: 1; k: "evt"; seq: number; rev: number; topic: "state"; body: SessionState }
-  | { v: 1; k: "evt"; seq: number; rev: number; topic: "toast"; body: { sentence: string; kind: "info" | "error"; event: number | null } }
-  | { v: 1; k: "evt"; seq: number; rev: number; topic: "progress"; body: { job: string; sentence: string; done: number; total: number; finished: boolean } };
+  | {
+      v: 1;
+      k: "evt";
+      seq: number;
+      rev: number;
+      topic: "toast";
+      body: { sentence: string; kind: "info" | "error"; event: number | null };
+    }
+  | {
+      v: 1;
+      k: "evt";
+      seq: number;
+      rev: number;
+      topic: "progress";
+      body: { job: string; sentence: string; done: number; total: number; finished: boolean };
+    };

@@ -1,0 +1,546 @@
+"""Encoded bytes to pixels, numbers and thumbnails.
+
+Light on purpose: the processes that look at pictures during an import load this file, Pillow and numpy, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dataide.errors import PictureError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+# Pillow's own warning limit. A JPEG may be twice as large, because its decoder can shrink while it reads.
+LARGEST_PX = 89_478_485
+LARGEST_JPEG_PX = 2 * LARGEST_PX
+# Statistics of larger pictures are taken from a copy reduced to at most this side.
+STATISTICS_SIDE_PX = 512
+# Decoding a picture of this size takes hundreds of megabytes: one at a time in a process.
+LARGE_PX = 25_000_000
+
+STATISTICS = (
+    "width_px",
+    "height_px",
+    "bytes",
+    "format",
+    "brightness",
+    "contrast",
+    "sharpness",
+    "mean_red",
+    "mean_green",
+    "mean_blue",
+    "content_hash",
+)
+
+MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+
+_one_large_picture = threading.Semaphore(1)
+_openers: dict[str, Callable[[io.BytesIO], Image.Image]] = {}
+
+
+@dataclass(slots=True)
+class Picture:
+    """A decoded picture, upright and opaque, in mode L or RGB.
+
+    Attributes:
+        image: the pixels, perhaps smaller than the file's.
+        width_px: of the whole picture as people see it, after EXIF orientation.
+        height_px: likewise.
+        format: as Pillow names it.
+    """
+
+    image: Image.Image
+    width_px: int
+    height_px: int
+    format: str
+
+
+def content_hash(data: bytes) -> str:
+    """BLAKE2b-128 of encoded bytes, in hex: what the session knows a picture's content by."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def decode(data: bytes, *, max_side_px: int | None = None) -> Image.Image:
+    """Decodes a picture to upright 8-bit RGB.
+
+    The first frame of an animation; EXIF orientation applied; CMYK and palettes converted; 16-bit and float grey scaled by
+    the range in use; transparent parts shown over white.
+
+    Args:
+        data: the encoded file.
+        max_side_px: shrink to this longest side, decoding fewer pixels where the format can.
+
+    Raises:
+        PictureError: with code empty, not_an_image, truncated, too_large, unsupported or unreadable.
+    """
+    image = look(data, max_side_px=max_side_px).image
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def look(data: bytes, *, max_side_px: int | None = None) -> Picture:
+    """Decodes a picture to upright 8-bit grey (L) or RGB, and says what it was.
+
+    Raises:
+        PictureError: see `decode`.
+    """
+    image, name = _open(data)
+    width_px, height_px = image.size
+    try:
+        if max_side_px is not None and name == "JPEG":
+            image.draft(image.mode, _fit(image.size, max_side_px))
+        if width_px * height_px > LARGE_PX:
+            with _one_large_picture:
+                image = _shrink(_opaque(_loaded(image)), max_side_px)
+        else:
+            image = _opaque(_loaded(image))
+            if max_side_px is not None:
+                image = _shrink(image, max_side_px)
+        orientation = _orientation(image, name)
+        if orientation > 1:
+            image = _upright(image, orientation)
+            if orientation > 4:
+                width_px, height_px = height_px, width_px
+        elif name == "TIFF" and (width_px > height_px) != (image.width > image.height):
+            # Pillow turns TIFF by itself, while it loads.
+            width_px, height_px = height_px, width_px
+    except PictureError:
+        raise
+    except MemoryError:
+        raise PictureError(f"there is not enough memory for {width_px:,} x {height_px:,} pixels", code="too_large") from None
+    except Exception as error:
+        raise _failure(data, name, error) from None
+    return Picture(image, width_px, height_px, name)
+
+
+def statistics(image: Image.Image, data: bytes) -> dict[str, Any]:
+    """The schema's columns for one decoded picture: sizes are those of `image`.
+
+    Args:
+        image: upright, mode L or RGB.
+        data: the encoded bytes it came from.
+    """
+    name = sniff(data) or ""
+    picture = Picture(image if image.mode in ("L", "RGB") else image.convert("RGB"), image.width, image.height, name)
+    picture.image = _for_statistics(picture.image)
+    measured = measure([picture.image])
+    values = (picture.width_px, picture.height_px, len(data), name, *(float(column[0]) for column in measured), content_hash(data))
+    return dict(zip(STATISTICS, values, strict=True))
+
+
+def look_for_statistics(data: bytes) -> Picture:
+    """Decodes a picture as far as `measure` needs it."""
+    picture = look(data, max_side_px=None if sniff(data) != "JPEG" else STATISTICS_SIDE_PX)
+    picture.image = _for_statistics(picture.image)
+    return picture
+
+
+def measure(images: Sequence[Image.Image]) -> np.ndarray:
+    """Brightness, contrast, sharpness and mean colours of many pictures: float32, 6 x N, all in 0..1.
+
+    Pictures of one size are measured together, so that small ones cost microseconds.
+
+    Args:
+        images: mode L or RGB, of any sizes.
+    """
+    import numpy as np
+
+    result = np.zeros((6, len(images)), np.float32)
+    groups: dict[tuple[str, tuple[int, int]], list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault((image.mode, image.size), []).append(index)
+    for (mode, (width, height)), members in groups.items():
+        step = max(1, 400_000 // (width * height))
+        for start in range(0, len(members), step):
+            part = members[start : start + step]
+            result[:, part] = _measure_same_size([images[i] for i in part], mode, width, height)
+    return result
+
+
+def _measure_same_size(images: list[Image.Image], mode: str, width: int, height: int) -> np.ndarray:
+    import numpy as np
+
+    count, area = len(images), width * height
+    grey = images if mode == "L" else [image.convert("L") for image in images]
+    luma = np.frombuffer(b"".join([image.tobytes() for image in grey]), np.uint8).reshape(count, height, width)
+    result = np.zeros((6, count), np.float32)
+    flat = luma.reshape(count, area).astype(np.float32)
+    ones = np.full(area, 1 / (255 * area), np.float32)
+    result[0] = flat @ ones
+    flat -= 255 * result[0][:, None]
+    result[1] = np.sqrt(np.einsum("ij,ij->i", flat, flat) / area) / 255
+    if width > 2 and height > 2:
+        signed = luma.astype(np.int16)
+        edges = signed[:, 1:-1, 1:-1] * np.int16(4)
+        edges -= signed[:, :-2, 1:-1]
+        edges -= signed[:, 2:, 1:-1]
+        edges -= signed[:, 1:-1, :-2]
+        edges -= signed[:, 1:-1, 2:]
+        steep = edges.reshape(count, -1).astype(np.float32)
+        steep -= steep.mean(axis=1, keepdims=True)
+        result[2] = np.einsum("ij,ij->i", steep, steep) / (steep.shape[1] * 255 * 255)
+    if mode == "L":
+        result[3:] = result[0]
+    else:
+        colours = np.frombuffer(b"".join([image.tobytes() for image in images]), np.uint8)
+        result[3:] = (ones @ colours.reshape(count, area, 3).astype(np.float32)).T
+    return result
+
+
+def thumbnail(data: bytes, px: int, *, trusted: bool = False) -> tuple[bytes, str]:
+    """A small picture for the browser: encoded bytes and their MIME type.
+
+    Small web pictures pass through unchanged; others are decoded (reduced where the format can) and encoded as JPEG, or as PNG
+    when they are tiny or came with sharp edges and few pixels.
+
+    Args:
+        data: the encoded file.
+        px: longest side wanted.
+        trusted: the bytes were decoded before, so that they need not be decoded again to know that they are sound.
+
+    Raises:
+        PictureError: see `decode`.
+    """
+    image, name = _open(data)
+    if _passes_through(image, name, len(data), px):
+        if not trusted:
+            look(data)
+        return data, MIME[name]
+    return encode(look(data, max_side_px=px).image)
+
+
+def web_picture(data: bytes, px: int, most_bytes: int) -> tuple[bytes, str, int, int]:
+    """One picture in full for the browser: bytes, MIME type, and its width and height as people see it.
+
+    The file itself where a browser can show it and it has at most `most_bytes`, else a copy of at most `px`.
+
+    Raises:
+        PictureError: see `decode`.
+    """
+    image, name = _open(data)
+    if len(data) <= most_bytes and name in MIME and _browser_shows(image, name, animated=True):
+        picture = look(data, max_side_px=64 if name == "JPEG" else None)
+        return data, MIME[name], picture.width_px, picture.height_px
+    picture = look(data, max_side_px=px)
+    encoded, mime = encode(picture.image, quality=90)
+    side = max(picture.image.size)
+    while len(encoded) > most_bytes and side > 64:
+        side = side * 3 // 4
+        encoded, mime = encode(_shrink(picture.image, side), quality=85)
+    return encoded, mime, picture.width_px, picture.height_px
+
+
+def encode(image: Image.Image, *, quality: int = 80) -> tuple[bytes, str]:
+    """Encodes an L or RGB picture for the browser: PNG when tiny, where JPEG would smear it, else JPEG."""
+    out = io.BytesIO()
+    if max(image.size) <= 48:
+        image.save(out, "PNG", compress_level=1)
+        return out.getvalue(), MIME["PNG"]
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue(), MIME["JPEG"]
+
+
+def sniff(data: bytes) -> str | None:
+    """The format that the first bytes name, as Pillow calls it, or None."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if data[:3] == b"\xff\xd8\xff":
+        return "JPEG"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "GIF"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "TIFF"
+    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
+        return "BMP"
+    if data[:1] == b"P" and data[1:2] in b"1234567yfF" and data[2:3].isspace():
+        return "PPM"
+    if data[:4] == b"\0\0\1\0":
+        return "ICO"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "AVIF"
+    if data[:12] == b"\0\0\0\x0cjP  \r\n\x87\n" or data[:4] == b"\xff\x4f\xff\x51":
+        return "JPEG2000"
+    return None
+
+
+def _open(data: bytes) -> tuple[Image.Image, str]:
+    """The header only: no pixel is decoded, and a bomb is refused before any memory is taken."""
+    if not data:
+        raise PictureError("the file is empty", code="empty")
+    name = sniff(data)
+    if name is None:
+        raise _not_an_image(data)
+    if not _openers:
+        _load_openers()
+    if name not in _openers:
+        raise PictureError(f"this Pillow was built without {name}", code="unsupported", hint="pip install --upgrade pillow")
+    if name == "WEBP":
+        # Its decoder takes memory for the whole canvas when it opens.
+        _check_size(_webp_size(data), name)
+    try:
+        image = _openers[name](io.BytesIO(data))
+    except MemoryError:
+        raise PictureError("there is not enough memory to open it", code="too_large") from None
+    except Exception as error:
+        raise _failure(data, name, error) from None
+    _check_size(image.size, name)
+    return image, name
+
+
+def _load_openers() -> None:
+    # The plug-ins' own classes instead of Image.open: no trial of other formats, no warning that depends on the user's global
+    # settings, and never the formats that start other programs (EPS) or read other files.
+    from PIL import BmpImagePlugin, GifImagePlugin, IcoImagePlugin, JpegImagePlugin, PngImagePlugin, PpmImagePlugin
+    from PIL import TiffImagePlugin, features
+
+    _openers.update(
+        BMP=BmpImagePlugin.BmpImageFile,
+        GIF=GifImagePlugin.GifImageFile,
+        ICO=IcoImagePlugin.IcoImageFile,
+        JPEG=JpegImagePlugin.JpegImageFile,
+        PNG=PngImagePlugin.PngImageFile,
+        PPM=PpmImagePlugin.PpmImageFile,
+        TIFF=TiffImagePlugin.TiffImageFile,
+    )
+    if features.check("webp"):
+        from PIL import WebPImagePlugin
+
+        _openers["WEBP"] = WebPImagePlugin.WebPImageFile
+    if features.check("avif"):
+        from PIL import AvifImagePlugin
+
+        _openers["AVIF"] = AvifImagePlugin.AvifImageFile
+    if features.check("jpg_2000"):
+        from PIL import Jpeg2KImagePlugin
+
+        _openers["JPEG2000"] = Jpeg2KImagePlugin.Jpeg2KImageFile
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    limit = LARGEST_JPEG_PX if name == "JPEG" else LARGEST_PX
+    if width * height > limit:
+        raise PictureError(f"{width:,} x {height:,} pixels are more than the {limit // 1_000_000} million that are read", code="too_large")
+    if width < 1 or height < 1:
+        raise PictureError(f"the header says {width} x {height} pixels", code="unreadable")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    kind = data[12:16]
+    try:
+        if kind == b"VP8X":
+            return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+        if kind == b"VP8L":
+            (bits,) = struct.unpack_from("<I", data, 21)
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    except struct.error:
+        raise PictureError("the file ends inside its header", code="truncated") from None
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    image.load()
+    return image
+
+
+def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _shrink(image: Image.Image, side: int | None) -> Image.Image:
+    if side is None or max(image.size) <= side:
+        return image
+    from PIL import Image
+
+    info = image.info
+    image = image.resize(_fit(image.size, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    image.info = info
+    return image
+
+
+def _for_statistics(image: Image.Image) -> Image.Image:
+    factor = max(image.size) // STATISTICS_SIDE_PX
+    return image.reduce(factor) if factor > 1 and min(image.size) >= factor else image
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Any Pillow mode to L or RGB, keeping `info` for the orientation."""
+    mode = image.mode
+    if mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    info = image.info
+    if mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in info or (mode == "P" and image.has_transparency_data):
+        result = _over_white(image)
+    elif mode == "1":
+        result = image.convert("L")
+    elif mode.startswith("I") or mode == "F":
+        result = _scaled(image)
+    elif mode == "LAB":
+        result = _from_lab(image)
+    else:
+        result = image.convert("RGB")
+    result.info = info
+    return result
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    with warnings.catch_warnings() if threading.current_thread() is threading.main_thread() else _nothing():
+        image = image.convert("RGBA")
+    alpha = image.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return image.convert("RGB")
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    white.paste(image, mask=alpha)
+    return white
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """16-bit, 32-bit and float grey to 8 bits.
+
+    Such files come from microscopes, scanners and depth cameras, and often use 10 to 14 of 16 bits: browsers show these black. So
+    the full scale is the smallest usual bit depth that holds the brightest pixel; signed and other values are stretched.
+    """
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(image)
+    whole = values.dtype.kind in "iu"
+    values = values.astype(np.float32)
+    if not whole:
+        finite = np.isfinite(values)
+        if not finite.all():
+            values = np.where(finite, values, values[finite].min() if finite.any() else 0)
+    low, high = float(values.min()), float(values.max())
+    full = (255, 1023, 4095, 16383, 65535) if whole else (1, 255)
+    if low >= 0 and high <= full[-1]:
+        low, high = 0.0, float(next(limit for limit in full if high <= limit))
+    span = high - low
+    return Image.fromarray(np.rint((values - low) * (255 / span) if span else values * 0).clip(0, 255).astype(np.uint8))
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    to_rgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    result = ImageCms.applyTransform(image, to_rgb)
+    assert result is not None  # None only when asked to change the picture in place
+    return result
+
+
+def _orientation(image: Image.Image, name: str) -> int:
+    """EXIF orientation 1..8; 1 where there is none, or where Pillow has turned the picture itself."""
+    info = image.info
+    if name in ("TIFF", "AVIF") or not ("exif" in info or "Raw profile type exif" in info or "xmp" in info or "XML:com.adobe.xmp" in info):
+        return 1
+    try:
+        exif = image.getexif()
+        value = exif.get(0x0112, 1)
+    except Exception:
+        return 1  # a damaged EXIF block is no reason to refuse the picture
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation])
+
+
+def _browser_shows(image: Image.Image, name: str, *, animated: bool) -> bool:
+    """Whether every browser shows these bytes as `decode` would."""
+    if name not in MIME or image.mode not in ("L", "RGB", "P", "1"):
+        return False
+    if "transparency" in image.info or (image.mode == "P" and name == "WEBP"):
+        return False
+    return _orientation(image, name) == 1 and (animated or not getattr(image, "is_animated", False))
+
+
+def _passes_through(image: Image.Image, name: str, size: int, px: int) -> bool:
+    side = max(image.size)
+    small = (side <= px and size <= 65_536) or (side <= 3 * px and size <= 16_384)
+    return small and _browser_shows(image, name, animated=False)
+
+
+def _failure(data: bytes, name: str, error: Exception) -> PictureError:
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    if "bomb" in text or "Decompressed data too large" in text:
+        return PictureError(f"it unpacks to far more than its size: {text}", code="too_large")
+    if _ends_early(data, name) or "truncated" in text.lower():
+        return PictureError(f"the {name} file ends before the picture does ({len(data):,} bytes are there)", code="truncated")
+    return PictureError(f"the {name} file is damaged: {text}", code="unreadable")
+
+
+def _ends_early(data: bytes, name: str) -> bool:
+    if name == "PNG":
+        return b"IEND" not in data[-4096:]
+    if name == "JPEG":
+        return b"\xff\xd9" not in data[-4096:]
+    if name == "GIF":
+        return b";" not in data[-16:]
+    if name == "WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    if name == "BMP":
+        return len(data) < int.from_bytes(data[2:6], "little")
+    return len(data) < 32
+
+
+_FOREIGN: tuple[tuple[bytes, str, str], ...] = (
+    (b"%PDF", "a PDF", "not_an_image"),
+    (b"PK\x03\x04", "a ZIP archive", "not_an_image"),
+    (b"\x1f\x8b", "a gzip archive", "not_an_image"),
+    (b"%!PS", "PostScript", "unsupported"),
+    (b"8BPS", "a Photoshop file", "unsupported"),
+    (b"DUCK", "a database", "not_an_image"),
+    (b"PAR1", "a Parquet file", "not_an_image"),
+    (b"version https://git-lfs", "a Git LFS pointer: fetch the files with `git lfs pull`", "not_an_image"),
+)
+
+
+def _not_an_image(data: bytes) -> PictureError:
+    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in head:
+        return PictureError("it is an SVG drawing, which has no pixels", code="unsupported")
+    if head.startswith((b"<!doctype html", b"<html")):
+        return PictureError("it is an HTML page, not an image", code="not_an_image")
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
+        return PictureError("it is HEIC, which Pillow cannot read: convert it to JPEG", code="unsupported")
+    for magic, what, code in _FOREIGN:
+        if data.startswith(magic):
+            return PictureError(f"it is {what}", code=code)
+    if not data.strip(b"\0"):
+        return PictureError(f"it is {len(data):,} zero bytes", code="not_an_image")
+    if len(data) < 4 or (len(data) < 12 and any(magic.startswith(data[:4]) for magic in (b"\x89PNG", b"GIF8", b"RIFF"))):
+        return PictureError(f"only {len(data)} bytes are there", code="truncated")
+    if all(byte >= 9 for byte in data[:512]) and b"\n" in data[:4096]:
+        return PictureError("it is text, not an image", code="not_an_image")
+    return PictureError("its first bytes are of no image format that is read here", code="not_an_image")
+
+
+class _nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...

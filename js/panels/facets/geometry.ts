@@ -1,0 +1,151 @@
+/** The arithmetic of one mini histogram: values to pixels and back, bars as one path, and what a drag makes of a brush. */
+
+/** Both ends in data units; `null` means "no bound on this side". A brush with two nulls is no brush. */
+export interface Range {
+  low: number | null;
+  high: number | null;
+}
+
+export interface Axis {
+  low: number;
+  high: number;
+  width: number; // px
+  /** Whole numbers only: a brush then ends on whole numbers as well. */
+  whole: boolean;
+}
+
+export type Grip = "low" | "high" | "move" | "new";
+
+const GRIP_PX = 6;
+
+/** The values of a histogram whose column has one single value still need an axis with a width. */
+export function axisOf(edges: readonly number[], width: number, type: string): Axis {
+  const low = edges[0] ?? 0;
+  const last = edges[edges.length - 1] ?? low;
+  const high = last > low ? last : low + 1;
+  return { low, high, width: Math.max(1, width), whole: isWhole(type) };
+}
+
+export function isWhole(type: string): boolean {
+  return /^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|U?INT\d*)$/i.test(type.trim());
+}
+
+export function toPixel(axis: Axis, value: number): number {
+  const t = (value - axis.low) / (axis.high - axis.low);
+  return Math.min(1, Math.max(0, t)) * axis.width;
+}
+
+export function toValue(axis: Axis, x: number): number {
+  const t = Math.min(1, Math.max(0, x / axis.width));
+  return tidy(axis, axis.low + t * (axis.high - axis.low));
+}
+
+/** Rounds to the decimals that one pixel can tell apart, so that a filter reads "brightness >= 0.42" and not 0.4193548. */
+export function tidy(axis: Axis, value: number): number {
+  if (axis.whole) return Math.round(value);
+  const perPixel = (axis.high - axis.low) / axis.width;
+  const decimals = Math.min(12, Math.max(0, Math.ceil(-Math.log10(perPixel))));
+  const rounded = Number(value.toFixed(decimals));
+  return Object.is(rounded, -0) ? 0 : rounded;
+}
+
+/** Heights in px. A bin that is not empty is never drawn flatter than `least`, because "a few" and "none" are different answers. */
+export function heights(counts: readonly number[], peak: number, height: number, least = 1.5): number[] {
+  return counts.map((count) => (count <= 0 || peak <= 0 ? 0 : Math.max(least, (count / peak) * height)));
+}
+
+/** All bars of one colour as one SVG path: thirty columns of thirty bars stay thirty elements and not nine hundred. */
+export function barsPath(axis: Axis, edges: readonly number[], tall: readonly number[], height: number): string {
+  let path = "";
+  for (let i = 0; i < tall.length; i++) {
+    const bar = tall[i] ?? 0;
+    if (bar <= 0) continue;
+    const left = i === 0 ? 0 : toPixel(axis, edges[i] ?? axis.low);
+    const right = i === tall.length - 1 ? axis.width : toPixel(axis, edges[i + 1] ?? axis.high);
+    const gap = right - left > 3 ? 1 : 0;
+    path += `M${px(left)} ${px(height)}V${px(height - bar)}H${px(Math.max(left + 0.5, right - gap))}V${px(height)}Z`;
+  }
+  return path;
+}
+
+function px(value: number): string {
+  return String(Math.round(value * 100) / 100);
+}
+
+/** What the pointer takes hold of at `x`. */
+export function gripAt(axis: Axis, brush: Range | null, x: number): Grip {
+  if (!brush) return "new";
+  const left = brush.low === null ? 0 : toPixel(axis, brush.low);
+  const right = brush.high === null ? axis.width : toPixel(axis, brush.high);
+  const toLow = Math.abs(x - left);
+  const toHigh = Math.abs(x - right);
+  if (Math.min(toLow, toHigh) <= GRIP_PX) return toLow <= toHigh && !(toLow === toHigh && x > left) ? "low" : "high";
+  return x > left && x < right ? "move" : "new";
+}
+
+/** The brush after the pointer went from `from` to `to` holding `grip`; `start` is the brush at the beginning of the drag. */
+export function drag(axis: Axis, grip: Grip, start: Range | null, from: number, to: number): Range | null {
+  const left = start?.low == null ? 0 : toPixel(axis, start.low);
+  const right = start?.high == null ? axis.width : toPixel(axis, start.high);
+  if (grip === "new" || !start) return between(axis, from, to);
+  if (grip === "low") return between(axis, to, right, undefined, start.high);
+  if (grip === "high") return between(axis, left, to, start.low, undefined);
+  const shift = Math.min(axis.width - right, Math.max(-left, to - from));
+  return between(axis, left + shift, right + shift);
+}
+
+/** `low` and `high`, when given, are the exact bounds of an end that did not move. An end that crosses the other one turns the brush round. */
+function between(axis: Axis, a: number, b: number, low?: number | null, high?: number | null): Range | null {
+  const crossed = a > b;
+  const [left, right] = crossed ? [b, a] : [a, b];
+  const kept = { low: crossed ? high : low, high: crossed ? low : high };
+  const range: Range = {
+    low: kept.low !== undefined ? kept.low : left <= 0.5 ? null : toValue(axis, left),
+    high: kept.high !== undefined ? kept.high : right >= axis.width - 0.5 ? null : toValue(axis, right),
+  };
+  return open(range);
+}
+
+/** A range without bounds is no range. */
+export function open(range: Range): Range | null {
+  return range.low === null && range.high === null ? null : range;
+}
+
+/** One step of a handle by keyboard: a bin, or with `fine` a tenth of it. Stepping past an end of the axis lifts the bound. */
+export function step(
+  axis: Axis,
+  bins: number,
+  brush: Range | null,
+  side: "low" | "high",
+  by: number,
+  fine: boolean,
+): Range | null {
+  const bin = (axis.high - axis.low) / Math.max(1, bins);
+  const size = axis.whole ? Math.max(1, Math.round(fine ? bin / 10 : bin)) : fine ? bin / 10 : bin;
+  const now = { low: brush?.low ?? axis.low, high: brush?.high ?? axis.high };
+  const next = tidy(axis, now[side] + by * size);
+  const range: Range = { low: brush?.low ?? null, high: brush?.high ?? null };
+  if (side === "low") range.low = next <= axis.low ? null : Math.min(next, now.high);
+  else range.high = next >= axis.high ? null : Math.max(next, now.low);
+  return open(range);
+}
+
+/** Reads what a person typed as a bound: a number, a date, or nothing for "no bound". `undefined` when it is none of these. */
+export function typedBound(text: string, time: boolean): number | null | undefined {
+  const trimmed = text.trim();
+  if (trimmed === "") return null;
+  if (time) {
+    const at = Date.parse(/^\d{4}(-\d{2}){0,2}$/.test(trimmed) ? `${trimmed}` : trimmed.replace(" ", "T").concat("Z"));
+    return Number.isNaN(at) ? undefined : at;
+  }
+  const value = Number(trimmed.replace(/_/g, "").replace("−", "-"));
+  return Number.isFinite(value) ? value : undefined;
+}
+
+/** Epoch milliseconds as a date, as fine as the axis needs it. UTC: the session's timestamps carry no zone. */
+export function formatTime(ms: number, span: number): string {
+  const iso = new Date(ms).toISOString();
+  const day = 86_400_000;
+  if (span > 2 * day) return iso.slice(0, 10);
+  return `${iso.slice(0, 10)} ${iso.slice(11, span > 600_000 ? 16 : 19)}`;
+}
