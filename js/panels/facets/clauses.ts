@@ -116,18 +116,56 @@ export function facetColumns(state: SessionState, only: readonly string[] | null
     .map(({ column }) => column);
 }
 
-/** Open at first sight: what has something to show. A dozen histograms at once is a wall, so the rest waits folded. */
-export function openAtFirst(columns: readonly FacetColumn[], state: SessionState): Set<string> {
-  const open = new Set<string>();
-  for (const column of columns) {
-    if (column.name === "tags" && state.tags.length === 0) continue;
-    if (column.name === "queues" && state.queues.length === 0) continue;
-    if (column.name === "label" && state.labels.length === 0) continue;
-    if (column.kind === "text" && !FIRST.includes(column.name)) continue;
-    if (open.size >= 6) break;
-    open.add(column.name);
+/** What a person opened or folded; the rest opens and folds by itself. */
+export interface Folds {
+  open: readonly string[];
+  folded: readonly string[];
+}
+
+const OPEN_AT_FIRST = 7;
+
+/**
+ * Which columns stand open. `telling` are those the kernel found worth a facet (more than one value); a dozen histograms at once
+ * is a wall, so only the first of them open by themselves. Tags and queues open with the first decision that makes one.
+ */
+export function openColumns(
+  columns: readonly FacetColumn[],
+  telling: readonly string[] | null,
+  chosen: boolean,
+  state: SessionState,
+  folds: Folds,
+): string[] {
+  let left = OPEN_AT_FIRST;
+  const byItself = (name: string): boolean => {
+    if (chosen) return true;
+    if (name === "tags") return state.tags.length > 0;
+    if (name === "queues") return state.queues.length > 0;
+    return (telling?.includes(name) ?? false) && left-- > 0;
+  };
+  return columns
+    .map((column) => ({ name: column.name, auto: byItself(column.name) }))
+    .filter(({ name, auto }) => folds.open.includes(name) || (auto && !folds.folded.includes(name)))
+    .map(({ name }) => name);
+}
+
+export function toggledFold(folds: Folds, name: string, open: boolean): Folds {
+  const without = (names: readonly string[]) => names.filter((other) => other !== name);
+  return open
+    ? { open: [...without(folds.open), name], folded: without(folds.folded) }
+    : { open: without(folds.open), folded: [...without(folds.folded), name] };
+}
+
+/** As kept by `configure`: a JSON text, because a configuration value is a text, a number or a yes or no. */
+export function foldsOf(text: unknown): Folds {
+  const none: Folds = { open: [], folded: [] };
+  if (typeof text !== "string" || text === "") return none;
+  try {
+    const kept = JSON.parse(text) as Partial<Folds> | null;
+    const names = (list: unknown) => (Array.isArray(list) ? list.map(String) : []);
+    return { open: names(kept?.open), folded: names(kept?.folded) };
+  } catch {
+    return none;
   }
-  return open;
 }
 
 /** "visible / total" of a facet; a sample with three tags counts in three bars, so lists of tags have no such sum. */

@@ -12,6 +12,8 @@ export interface Axis {
   width: number; // px
   /** Whole numbers only: a brush then ends on whole numbers as well. */
   whole: boolean;
+  /** 0.5 where each whole number has a bin of its own and stands in its middle: a brush then covers whole bins. */
+  pad: number;
 }
 
 export type Grip = "low" | "high" | "move" | "new";
@@ -23,7 +25,9 @@ export function axisOf(edges: readonly number[], width: number, type: string): A
   const low = edges[0] ?? 0;
   const last = edges[edges.length - 1] ?? low;
   const high = last > low ? last : low + 1;
-  return { low, high, width: Math.max(1, width), whole: isWhole(type) };
+  const whole = isWhole(type);
+  const pad = whole && !Number.isInteger(low) ? 0.5 : 0;
+  return { low, high, width: Math.max(1, width), whole, pad };
 }
 
 export function isWhole(type: string): boolean {
@@ -35,9 +39,21 @@ export function toPixel(axis: Axis, value: number): number {
   return Math.min(1, Math.max(0, t)) * axis.width;
 }
 
-export function toValue(axis: Axis, x: number): number {
-  const t = Math.min(1, Math.max(0, x / axis.width));
-  return tidy(axis, axis.low + t * (axis.high - axis.low));
+/** Where the brush ends in px: at the outer edge of a bin that belongs to one whole number. */
+export function span(axis: Axis, brush: Range | null): [number, number] {
+  return [
+    brush?.low == null ? 0 : toPixel(axis, brush.low - axis.pad),
+    brush?.high == null ? axis.width : toPixel(axis, brush.high + axis.pad),
+  ];
+}
+
+function valueAt(axis: Axis, x: number): number {
+  return axis.low + Math.min(1, Math.max(0, x / axis.width)) * (axis.high - axis.low);
+}
+
+/** The lowest and the highest value of the axis that a person would name. */
+export function ends(axis: Axis): [number, number] {
+  return [axis.low + axis.pad, axis.high - axis.pad];
 }
 
 /** Rounds to the decimals that one pixel can tell apart, so that a filter reads "brightness >= 0.42" and not 0.4193548. */
@@ -75,8 +91,7 @@ function px(value: number): string {
 /** What the pointer takes hold of at `x`. */
 export function gripAt(axis: Axis, brush: Range | null, x: number): Grip {
   if (!brush) return "new";
-  const left = brush.low === null ? 0 : toPixel(axis, brush.low);
-  const right = brush.high === null ? axis.width : toPixel(axis, brush.high);
+  const [left, right] = span(axis, brush);
   const toLow = Math.abs(x - left);
   const toHigh = Math.abs(x - right);
   if (Math.min(toLow, toHigh) <= GRIP_PX) return toLow <= toHigh && !(toLow === toHigh && x > left) ? "low" : "high";
@@ -85,8 +100,7 @@ export function gripAt(axis: Axis, brush: Range | null, x: number): Grip {
 
 /** The brush after the pointer went from `from` to `to` holding `grip`; `start` is the brush at the beginning of the drag. */
 export function drag(axis: Axis, grip: Grip, start: Range | null, from: number, to: number): Range | null {
-  const left = start?.low == null ? 0 : toPixel(axis, start.low);
-  const right = start?.high == null ? axis.width : toPixel(axis, start.high);
+  const [left, right] = span(axis, start);
   if (grip === "new" || !start) return between(axis, from, to);
   if (grip === "low") return between(axis, to, right, undefined, start.high);
   if (grip === "high") return between(axis, left, to, start.low, undefined);
@@ -99,10 +113,15 @@ function between(axis: Axis, a: number, b: number, low?: number | null, high?: n
   const crossed = a > b;
   const [left, right] = crossed ? [b, a] : [a, b];
   const kept = { low: crossed ? high : low, high: crossed ? low : high };
+  const { pad } = axis;
   const range: Range = {
-    low: kept.low !== undefined ? kept.low : left <= 0.5 ? null : toValue(axis, left),
-    high: kept.high !== undefined ? kept.high : right >= axis.width - 0.5 ? null : toValue(axis, right),
+    low: kept.low !== undefined ? kept.low : left <= 0.5 ? null : tidy(axis, valueAt(axis, left) + pad),
+    high: kept.high !== undefined ? kept.high : right >= axis.width - 0.5 ? null : tidy(axis, valueAt(axis, right) - pad),
   };
+  // Less than half a bin: the one number under the pointer.
+  if (pad > 0 && range.low !== null && range.high !== null && range.low > range.high) {
+    range.low = range.high = tidy(axis, valueAt(axis, (left + right) / 2));
+  }
   return open(range);
 }
 
@@ -122,11 +141,12 @@ export function step(
 ): Range | null {
   const bin = (axis.high - axis.low) / Math.max(1, bins);
   const size = axis.whole ? Math.max(1, Math.round(fine ? bin / 10 : bin)) : fine ? bin / 10 : bin;
-  const now = { low: brush?.low ?? axis.low, high: brush?.high ?? axis.high };
+  const [least, most] = ends(axis);
+  const now = { low: brush?.low ?? least, high: brush?.high ?? most };
   const next = tidy(axis, now[side] + by * size);
   const range: Range = { low: brush?.low ?? null, high: brush?.high ?? null };
-  if (side === "low") range.low = next <= axis.low ? null : Math.min(next, now.high);
-  else range.high = next >= axis.high ? null : Math.max(next, now.low);
+  if (side === "low") range.low = next <= least ? null : Math.min(next, now.high);
+  else range.high = next >= most ? null : Math.max(next, now.low);
   return open(range);
 }
 
@@ -135,7 +155,8 @@ export function typedBound(text: string, time: boolean): number | null | undefin
   const trimmed = text.trim();
   if (trimmed === "") return null;
   if (time) {
-    const at = Date.parse(/^\d{4}(-\d{2}){0,2}$/.test(trimmed) ? `${trimmed}` : trimmed.replace(" ", "T").concat("Z"));
+    const day = /^\d{4}(-\d{2}){0,2}$/.test(trimmed);
+    const at = Date.parse(day ? trimmed : `${trimmed.replace(" ", "T")}Z`);
     return Number.isNaN(at) ? undefined : at;
   }
   const value = Number(trimmed.replace(/_/g, "").replace("−", "-"));

@@ -47,7 +47,7 @@ export function worldOf(bounds: Bounds): Size {
   return aspect >= 1 ? { width: 1, height: 1 / aspect } : { width: aspect, height: 1 };
 }
 
-export function fit(world: Size, screen: Size, insets: Insets): View {
+export function fitted(world: Size, screen: Size, insets: Insets): View {
   const roomX = Math.max(16, screen.width - insets.left - insets.right);
   const roomY = Math.max(16, screen.height - insets.top - insets.bottom);
   const scale = Math.min(roomX / world.width, roomY / world.height);
@@ -72,7 +72,13 @@ export function panBy(view: View, dx: number, dy: number): View {
 }
 
 /** Zooms so that what lies under the screen point stays there. */
-export function zoomAt(view: View, factor: number, at: { x: number; y: number }, screen: Size, limits: readonly [number, number]): View {
+export function zoomAt(
+  view: View,
+  factor: number,
+  at: { x: number; y: number },
+  screen: Size,
+  limits: readonly [number, number],
+): View {
   const scale = Math.min(limits[1], Math.max(limits[0], view.scale * factor));
   const offsetX = at.x - screen.width / 2;
   const offsetY = screen.height / 2 - at.y;
@@ -92,7 +98,10 @@ export function zoomLimits(fitted: View): readonly [number, number] {
 export function between(from: View, to: View, t: number): View {
   const scale = from.scale * (to.scale / from.scale) ** t;
   // Moving the centre in step with 1/scale keeps the point that both views share still on the screen.
-  const share = Math.abs(to.scale - from.scale) < 1e-9 * from.scale ? t : (1 / from.scale - 1 / scale) / (1 / from.scale - 1 / to.scale);
+  const share =
+    Math.abs(to.scale - from.scale) < 1e-9 * from.scale
+      ? t
+      : (1 / from.scale - 1 / scale) / (1 / from.scale - 1 / to.scale);
   return { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share, scale };
 }
 
@@ -101,13 +110,19 @@ export function stepsAt(transform: Affine, x: number, y: number): [number, numbe
 }
 
 export function stepsToData(bounds: Bounds, stepX: number, stepY: number): [number, number] {
-  return [bounds[0] + (stepX / LAST_STEP) * (bounds[2] - bounds[0]), bounds[1] + (stepY / LAST_STEP) * (bounds[3] - bounds[1])];
+  return [
+    bounds[0] + (stepX / LAST_STEP) * (bounds[2] - bounds[0]),
+    bounds[1] + (stepY / LAST_STEP) * (bounds[3] - bounds[1]),
+  ];
 }
 
 export function dataToSteps(bounds: Bounds, x: number, y: number): [number, number] {
   const width = bounds[2] - bounds[0];
   const height = bounds[3] - bounds[1];
-  return [width > 0 ? ((x - bounds[0]) / width) * LAST_STEP : LAST_STEP / 2, height > 0 ? ((y - bounds[1]) / height) * LAST_STEP : LAST_STEP / 2];
+  return [
+    width > 0 ? ((x - bounds[0]) / width) * LAST_STEP : LAST_STEP / 2,
+    height > 0 ? ((y - bounds[1]) / height) * LAST_STEP : LAST_STEP / 2,
+  ];
 }
 
 /** Data units of one CSS pixel along x and y: what the screen resolves. */

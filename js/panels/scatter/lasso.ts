@@ -187,7 +187,8 @@ export class RingTest {
           known = -1;
           continue;
         }
-        if (known < 0) known = inside(this.ring, this.x0 + (column + 0.5) / this.perX, this.y0 + (row + 0.5) / this.perY) ? IN : OUT;
+        if (known < 0)
+          known = inside(this.ring, this.x0 + (column + 0.5) / this.perX, this.y0 + (row + 0.5) / this.perY) ? IN : OUT;
         this.cells[at] = known;
       }
     }

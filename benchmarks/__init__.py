@@ -1,0 +1,1 @@
+"""What was promised, measured: `make bench`, or `python -m benchmarks NAME`."""

@@ -1,0 +1,540 @@
+"""The names users type: `open`, `demo`, `Session` and `View`. A thin façade that composes the rooms below."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+import numpy as np
+
+from dataide.core import region
+from dataide.core import view as core_view
+from dataide.core.actions import samples
+from dataide.core.context import Context
+from dataide.core.opening import Registry, author_name, placed
+from dataide.core.selection import Mode
+from dataide.core.vectors import Vectors, named
+from dataide.errors import ActionError, UnknownSample, did_you_mean
+from dataide.storage import listings
+from dataide.storage.arrow import Result, read
+from dataide.storage.database import Database
+from dataide.storage.query import nos_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+    from numpy.typing import ArrayLike, NDArray
+
+    from dataide.core.journal import Event
+    from dataide.find.projection import ProjectReport
+    from dataide.formats.ingest import Conflict, Report
+    from dataide.formats.progress import Listener
+    from dataide.inference.client import EmbedReport
+    from dataide.inference.identity import ModelLike
+    from dataide.widgets.facets import Facets
+    from dataide.widgets.grid import Grid
+    from dataide.widgets.inspector import Inspector
+    from dataide.widgets.scatter import Scatter
+    from dataide.widgets.workbench import Workbench
+
+
+class View(core_view.View):
+    """Samples that meet conditions, in an order; what a Session answers with."""
+
+    def embed(
+        self, model: ModelLike = "auto", *, name: str | None = None, progress: bool | Listener = True, **options: Any
+    ) -> EmbedReport:
+        """Gives each sample a vector, in a process of its own. Ctrl-C keeps what was done; the same call goes on.
+
+        Args:
+            model: "auto" (works offline, without torch), a name of torchvision such as "resnet18", or a callable on a
+                list of PIL pictures.
+            name: of the embedding; by default the model's.
+            progress: False for silence.
+            **options: of `dataide.inference.client.embed`.
+
+        Raises:
+            ModelError: the model cannot be had, or failed.
+        """
+        from dataide.inference.client import embed
+
+        context, nos = self._context, self.nos()
+        with _Bar(context, "Embedding", len(nos), progress) as bar:
+            return bar.done(embed(context.database, context.media, nos, model, name=name, progress=bar.show, **options))
+
+    def project(
+        self,
+        method: str = "auto",
+        *,
+        embedding: str | None = None,
+        name: str | None = None,
+        refit: bool = False,
+        progress: bool | Listener = True,
+    ) -> ProjectReport:
+        """Lays the samples out on a map: "umap", "pca", or "auto" for UMAP where it is installed.
+
+        Args:
+            method: how.
+            embedding: whose vectors; by default "auto", else the latest.
+            name: of the map; by default embedding/method.
+            refit: lay all out anew, instead of adding to the map that is there.
+            progress: False for silence.
+        """
+        from dataide.find.projection import project
+
+        context, nos = self._context, self.nos()
+        vectors = named(context, embedding)
+        with _Bar(context, "Projecting", len(nos), progress) as bar:
+            return bar.done(
+                project(context.database, nos, method, embedding=vectors, name=name, refit=refit, progress=bar.show)
+            )
+
+    def similar(self, to: Any, k: int | None = None, *, embedding: str | None = None, model: Any = None) -> Self:
+        """The samples of this view most similar to a sample or a picture, best first, with a column `similarity`.
+
+        Args:
+            to: a sample id, a View (their mean), a path, encoded bytes, a PIL picture or an array.
+            k: how many; None for all.
+            embedding: whose vectors; by default "auto", else the latest.
+            model: the callable that made the embedding, for a picture that is no sample.
+        """
+        from dataide.find.neighbours import mean_vector, nearest, query_vector
+
+        database, name = self._context.database, named(self._context, embedding)
+        among = self.mask()
+        if isinstance(to, core_view.View):
+            asked = to.nos()
+            vector, said = mean_vector(database, name, asked), samples(len(asked))
+        else:
+            vector, no = query_vector(database, name, to, model=model)
+            asked = np.asarray([] if no is None else [no], dtype=np.uint32)
+            said = str(to) if isinstance(to, str | os.PathLike) else "a picture"
+        among[asked[asked < len(among)]] = False  # everything is most similar to itself
+        nos, similarity = nearest(database, name, vector, k, among)
+        return self._with().ranked(nos, f"similar to {said}", similarity=similarity)
+
+
+class Session:
+    """One dataset: a DuckDB file with samples, labels, tags, queues, vectors and every decision.
+
+    Make one with `dataide.open(path)`.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    # Into the session ------------------------------------------------------------------------------------------
+
+    def add_folder(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        label: Literal["folder"] | None = "folder",
+        on_conflict: Conflict = "skip",
+        progress: bool | Listener = True,
+        **options: Any,
+    ) -> Report:
+        """Adds the pictures below a folder; they stay where they are. See `dataide.formats.folder.add_folder`.
+
+        Args:
+            path: the folder.
+            label: "folder" takes the name of the folder that a picture lies in; None gives no labels.
+            on_conflict: what to do with ids that are there: skip, replace or error.
+            progress: False for silence.
+            **options: split=, prefix= and others.
+        """
+        from dataide.formats.folder import add_folder
+
+        return self._added(add_folder, path, label=label, on_conflict=on_conflict, progress=progress, **options)
+
+    def add_frame(
+        self,
+        frame: Any,
+        media: str = "path",
+        label: str | None = None,
+        *,
+        sample_id: str | None = None,
+        on_conflict: Conflict = "skip",
+        progress: bool | Listener = True,
+        **options: Any,
+    ) -> Report:
+        """Adds a row per sample: from pandas, Polars, Arrow, a DuckDB relation or a list of dicts.
+
+        Args:
+            frame: the rows; all further columns are kept.
+            media: the column of paths, URLs or image bytes.
+            label: the column of labels.
+            sample_id: the column of ids; without one a stable id is derived.
+            on_conflict: what to do with ids that are there: skip, replace or error.
+            progress: False for silence.
+            **options: of `dataide.formats.frame.add_frame`.
+        """
+        from dataide.formats.frame import add_frame
+
+        given = {"media_column": media, "label": label, "sample_id": sample_id}
+        return self._added(add_frame, frame, **given, on_conflict=on_conflict, progress=progress, **options)
+
+    def add_arrays(
+        self,
+        images: NDArray[np.uint8],
+        label: Sequence[Any] | NDArray[Any] | None = None,
+        *,
+        sample_id: Sequence[str] | None = None,
+        on_conflict: Conflict = "skip",
+        progress: bool | Listener = True,
+        **columns: Any,
+    ) -> Report:
+        """Adds pictures of shape N×H×W or N×H×W×C, uint8; each further argument is a column of N values."""
+        from dataide.formats.arrays import add_arrays
+
+        given = {"label": label, "sample_id": sample_id, "on_conflict": on_conflict, "progress": progress}
+        return self._added(add_arrays, images, **given, **columns)
+
+    def add_parquet(
+        self,
+        glob: str | os.PathLike[str],
+        media: str = "image",
+        label: str | None = "label",
+        *,
+        sample_id: str | None = None,
+        on_conflict: Conflict = "skip",
+        progress: bool | Listener = True,
+        **options: Any,
+    ) -> Report:
+        """Adds the rows of Parquet files; the bytes of the pictures stay there and are read in place."""
+        from dataide.formats.parquet import add_parquet
+
+        given = {"media_column": media, "label": label, "sample_id": sample_id}
+        return self._added(add_parquet, glob, **given, on_conflict=on_conflict, progress=progress, **options)
+
+    def problems(self) -> pd.DataFrame:
+        """What could not be taken in or read, with the reason: at, source, media, code, reason."""
+        frame: pd.DataFrame = listings.problems(self.context.database).to_pandas()
+        return frame
+
+    # Views -----------------------------------------------------------------------------------------------------
+
+    def where(self, text: str | None = None, /, **equals: Any) -> View:
+        """Samples for which a condition holds: where("label = 'cat' and brightness < 0.2", split="val", tag="x")."""
+        return self._all().where(text, **equals) if text is not None or equals else self._all()
+
+    def order_by(self, *columns: str, descending: bool = False) -> View:
+        """All samples, ordered; "-brightness" begins with the highest."""
+        return self._all().order_by(*columns, descending=descending)
+
+    def take(self, count: int) -> View:
+        """The first samples."""
+        return self._all().take(count)
+
+    def sample(self, n: int, seed: int | None = None) -> View:
+        """Some samples at random; the same seed gives the same ones."""
+        return self._all().sample(n, seed)
+
+    def ids(self) -> list[str]:
+        """The ids of all samples."""
+        return self._all().ids()
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All samples as a pandas frame."""
+        return self._all().to_pandas(columns)
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All samples as an Arrow table."""
+        return self._all().to_arrow(columns)
+
+    def to_polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All samples as a Polars frame."""
+        return self._all().to_polars(columns)
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __bool__(self) -> bool:
+        return True  # an empty session is still one
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._all())
+
+    def sql(self, query: str, parameters: Sequence[Any] | dict[str, Any] | None = None, /, **frames: Any) -> Result:
+        """Answers plain SQL that reads, over sample, tag, task, event, change, problem, point and vector_<name>.
+
+        Args:
+            query: one statement.
+            parameters: values for ? or $name.
+            **frames: tables to join with, by name: pandas, Polars or Arrow.
+
+        Raises:
+            ReadOnly: the statement would change something.
+            QueryError: the database refuses it.
+        """
+        return read(self.context.database, query, parameters, frames)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name and SQL type of each column of `sample`."""
+        return self.context.database.columns()
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """How many samples have each label."""
+        return listings.counts(self.context.database, "label")
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """How many samples have each tag."""
+        return listings.counts(self.context.database, "tag")
+
+    @property
+    def queues(self) -> dict[str, int]:
+        """How many samples wait in each queue."""
+        return listings.counts(self.context.database, "queue")
+
+    # Selecting and deciding ------------------------------------------------------------------------------------
+
+    def select(self, what: View | str | Sequence[str] | NDArray[Any] | None, mode: Mode = "replace") -> View:
+        """Makes the selection that all panels show, and returns it.
+
+        Args:
+            what: a View, ids (a list or one), a mask over all samples, or None for nothing.
+            mode: replace, add, subtract or intersect.
+
+        Raises:
+            UnknownSample: an id is not there.
+        """
+        self.context.selection.combine(self._chosen(what), mode, "code")
+        return self.selection
+
+    @property
+    def selection(self) -> View:
+        """What is selected, whenever the view is used."""
+        return self._own(self.context.selected())
+
+    def inside(self, polygon: ArrayLike, projection: str | None = None) -> View:
+        """The samples inside a polygon on a map: what a lasso does.
+
+        Args:
+            polygon: corners, shape (corners, 2), in the coordinates of the map; it closes itself.
+            projection: the map; by default the latest.
+        """
+        nos, name = region.inside(self.context.database, polygon, projection)
+        return self._own(self._all().among(nos, f"inside a polygon on {name}"))
+
+    def undo(self) -> Event:
+        """Takes back the latest decision; it works across restarts."""
+        return self.context.journal.undo()
+
+    def redo(self) -> Event:
+        """Does again what was undone last."""
+        return self.context.journal.redo()
+
+    def history(self) -> pd.DataFrame:
+        """All decisions: event, at, author, verb, sentence, count, state, target."""
+        return self.context.journal.history()
+
+    # Finding ---------------------------------------------------------------------------------------------------
+
+    def embed(self, model: ModelLike = "auto", **options: Any) -> EmbedReport:
+        """Gives each sample a vector; see `View.embed`."""
+        return self._all().embed(model, **options)
+
+    def project(self, method: str = "auto", **options: Any) -> ProjectReport:
+        """Lays all samples out on a map; see `View.project`."""
+        return self._all().project(method, **options)
+
+    def similar(self, to: Any, k: int | None = 20, **options: Any) -> View:
+        """The samples most similar to a sample id, a View or a picture, best first; see `View.similar`."""
+        return self._all().similar(to, k, **options)
+
+    def vectors(self, name: str | None = None) -> Vectors:
+        """The vectors of an embedding: sample_id, vector."""
+        return Vectors(self.context, name)
+
+    @property
+    def embeddings(self) -> list[str]:
+        """The names of the embeddings."""
+        return listings.embeddings(self.context.database)
+
+    @property
+    def projections(self) -> list[str]:
+        """The names of the maps."""
+        return listings.projections(self.context.database)
+
+    # Panels ----------------------------------------------------------------------------------------------------
+
+    def workbench(self, **options: Any) -> Workbench:
+        """Everything in one: filter, facets, scatter, grid and actions."""
+        from dataide.widgets.workbench import Workbench
+
+        return Workbench(self.context, **options)
+
+    def scatter(self, **options: Any) -> Scatter:
+        """A map of the samples, to lasso: scatter(color="label")."""
+        from dataide.widgets.scatter import Scatter
+
+        return Scatter(self.context, **options)
+
+    def grid(self, **options: Any) -> Grid:
+        """The pictures, as many as there are."""
+        from dataide.widgets.grid import Grid
+
+        return Grid(self.context, **options)
+
+    def facets(self, **options: Any) -> Facets:
+        """Counts and histograms of the columns, to filter by."""
+        from dataide.widgets.facets import Facets
+
+        return Facets(self.context, **options)
+
+    def inspect(self, sample_id: str | None = None, **options: Any) -> Inspector:
+        """One sample in full, with its history."""
+        from dataide.widgets.inspector import Inspector
+
+        if sample_id is not None:
+            options["no"] = int(self._chosen(sample_id)[0])
+        return Inspector(self.context, **options)
+
+    # Ending ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Ends what runs for this session and gives its file free. Closing twice is harmless."""
+        jobs = sys.modules.get("dataide.inference.job")
+        if jobs is not None and not self.context.database.closed:
+            jobs.end_all(self.context.database)
+        self.context.close()
+        _sessions.drop(self)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        database = self.context.database
+        if database.closed:
+            return f"Session {self.context.name}: closed"
+        found = listings.summary(database)
+        parts = [f"{samples(found['samples'])}{_also(found['excluded'])}"]
+        for name in ("labels", "tags", "queues", "problems"):
+            if found[name]:
+                parts.append(f"{found[name]:,} {name[:-1] if found[name] == 1 else name}")
+        read_only = ""
+        if database.read_only:
+            read_only = ", a copy for reading" if database.snapshot else ", for reading only"
+        return f"Session {self.context.name}: {', '.join(parts)}{read_only}"
+
+    # Inside ----------------------------------------------------------------------------------------------------
+
+    def _all(self) -> View:
+        return self._own(self.context.view())
+
+    def _own(self, view: core_view.View) -> View:
+        assert isinstance(view, View)
+        return view
+
+    def _added(self, add: Callable[..., Report], what: Any, **options: Any) -> Report:
+        return add(self.context.database, self.context.media, what, **options)
+
+    def _chosen(self, what: View | str | Sequence[str] | NDArray[Any] | None) -> NDArray[Any]:
+        if what is None:
+            return np.zeros(0, dtype=bool)
+        if isinstance(what, core_view.View):
+            return what.mask()
+        if isinstance(what, np.ndarray) and what.dtype == np.bool_:
+            if len(what) != self.context.database.sample_count:
+                count = samples(self.context.database.sample_count)
+                raise ActionError(
+                    f"The mask has {len(what):,} entries, and the session {count}.",
+                    hint="session.where(…).mask() has the right length.",
+                )
+            return what
+        ids = [what] if isinstance(what, str) else [str(one) for one in what]
+        nos, missing = nos_of(self.context.database, ids)
+        if missing:
+            raise UnknownSample(
+                f"There is no sample {missing[0]!r}." if len(ids) == 1 else f"There are no samples {missing[:3]!r} …",
+                hint="session.take(5).ids() shows what ids look like.",
+            )
+        return nos
+
+
+Done = TypeVar("Done")
+_sessions: Registry[Session] = Registry()
+
+
+class _Bar:
+    """Shows a long work where its cell is, and in the panels of the session."""
+
+    def __init__(self, context: Context, verb: str, total: int, progress: bool | Listener) -> None:
+        from dataide.formats.progress import Progress
+
+        self._context = context
+        self._verb = verb
+        self._count = 0
+        self._total = total
+        self._bar = Progress(verb, progress, total)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._tell("", finished=True)
+
+    def show(self, done: int, total: int, sentence: str) -> None:
+        self._count, self._total, self._bar.total = done, total, total
+        self._bar.update(done)
+        self._tell(sentence)
+
+    def done(self, report: Done) -> Done:
+        self._bar.finish(self._count, repr(report))
+        return report
+
+    def _tell(self, sentence: str, *, finished: bool = False) -> None:
+        hub = self._context.attached.get("hub")
+        if hub is not None:
+            hub.progress(self._verb.lower(), sentence, self._count, self._total, finished=finished)
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    read_only: bool = False,
+    allow: Sequence[str | os.PathLike[str]] = (),
+    author: str | None = None,
+) -> Session:
+    """Opens a session file, and creates it where there is none. The same path gives the same Session while it is open.
+
+    Args:
+        path: pets.duckdb; without an ending .duckdb is added.
+        read_only: look only. While another process writes, a copy of the present moment is read.
+        allow: folders outside the file's own whose pictures may be read.
+        author: who decides, as the journal says it; by default $DATAIDE_AUTHOR, else the user's name.
+
+    Raises:
+        SessionLocked: another process has the file; the error says which, and what to do.
+        NotASession: the file is something else, or is damaged.
+        NewerSession: a newer dataide wrote it.
+    """
+    place, roots = placed(path), [Path(root).expanduser().absolute() for root in allow]
+
+    def make() -> Session:
+        database = Database(place, read_only=read_only)
+        return Session(Context(database, author or author_name(), allow=roots, view_type=View))
+
+    return _sessions.get(place, make, read_only=read_only, allow=roots)
+
+
+def demo(name: str = "digits", path: str | os.PathLike[str] | None = None, **options: Any) -> Session:
+    """Builds a session to try things out on, offline; "digits" are scikit-learn's 1,797 handwritten digits."""
+    from dataide.demo import demo as build
+
+    session: Session = build(name, path, **options)
+    return session
+
+
+def _also(excluded: int) -> str:
+    return f" ({excluded:,} more excluded)" if excluded else ""

@@ -1,0 +1,1 @@
+"""Core: what people look at (views, selection, filter) and what they decide (actions, journal)."""

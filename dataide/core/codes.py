@@ -1,0 +1,232 @@
+"""Columns as small integers by sample number: what facets count and what the plot colours by.
+
+Counting then is `bincount(codes[mask])`: a few milliseconds for a million samples, whatever the mask.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dataide.errors import unknown_column
+from dataide.storage.query import name_of
+
+from .edges import nice_edges, nice_time_edges
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dataide.storage.database import Database
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Kind = Literal["category", "number", "text", "time", "bool", "other"]
+
+# Lists that stand beside the sample and not in it; facets and filters know them like columns.
+LISTS = {
+    "tags": "SELECT sample_no, tag AS value FROM data.tag",
+    "queues": "SELECT sample_no, queue AS value FROM data.task WHERE state = 'pending'",
+}
+NEVER_CATEGORIES = frozenset({"sample_id", "media", "content_hash"})
+ALWAYS_CATEGORIES = frozenset({"label", "split", "format"})
+MOST_CATEGORIES = 50_000
+BINS = 24
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A column of categories. Code i means values[i]; code len(values) means no value."""
+
+    name: str
+    type: str
+    values: list[str]  # the most frequent first
+    codes: Array  # by sample number; for a list column by entry
+    samples: int  # the length of the masks that `counts` takes
+    entries: Array | None = None  # sample number of each entry of a list column
+
+    def counts(self, mask: Array | None = None) -> Array:
+        """How many samples of the mask (None: all) have each value; the last count is of those without one."""
+        size = len(self.values) + 1
+        if self.entries is None:
+            return np.bincount(self.codes if mask is None else self.codes[mask], minlength=size)
+        counts = np.bincount(self.codes if mask is None else self.codes[mask[self.entries]], minlength=size)
+        counts[-1] = 0
+        return counts
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """A column of numbers or times. Code i means bin i; code len(edges) - 1 means no value."""
+
+    name: str
+    type: str
+    edges: Array
+    codes: Array
+    numbers: Array  # float64 by sample number, NaN for no value; times as milliseconds since 1970
+    is_time: bool = False
+
+    @property
+    def samples(self) -> int:
+        """The length of the masks that `counts` takes."""
+        return len(self.codes)
+
+    def counts(self, mask: Array | None = None) -> Array:
+        """How many samples of the mask (None: all) lie in each bin; the last count is of those without a value."""
+        return np.bincount(self.codes if mask is None else self.codes[mask], minlength=len(self.edges))
+
+
+Coded = Bars | Histogram
+
+
+def sql_kind(sql_type: str) -> Kind:
+    """What a SQL type is good for; text counts as categories until its values are known."""
+    base = sql_type.upper().split("(")[0].strip()
+    if "[" in sql_type or base in {"STRUCT", "MAP", "LIST", "BLOB", "UNION", "JSON", "BIT", "INTERVAL", "TIME"}:
+        return "other"
+    if base == "BOOLEAN":
+        return "bool"
+    if base == "DATE" or base.startswith("TIMESTAMP"):
+        return "time"
+    if base in {"VARCHAR", "UUID", "ENUM", "CHAR", "TEXT", "STRING"}:
+        return "category"
+    if "INT" in base or base in {"FLOAT", "DOUBLE", "REAL", "DECIMAL"}:
+        return "number"
+    return "other"
+
+
+class Codes:
+    """The coded columns of one session, made when first asked for and again when the data have changed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._revision = -1
+        self._coded: dict[str, Coded] = {}
+        self._kinds: tuple[tuple[dict[str, str], int], dict[str, Kind]] | None = None
+
+    def kinds(self) -> dict[str, Kind]:
+        """The kind of each column of `sample`; text of mostly different values is `text` and not `category`."""
+        columns, count = self._database.columns(), self._database.sample_count
+        known = self._kinds
+        if known is not None and known[0] == (columns, count):
+            return known[1]
+        kinds = {name: sql_kind(sql_type) for name, sql_type in columns.items()}
+        texts = [name for name, kind in kinds.items() if kind == "category" and name not in ALWAYS_CATEGORIES]
+        asked = [name for name in texts if name not in NEVER_CATEGORIES]
+        kinds.update(dict.fromkeys(set(texts) & NEVER_CATEGORIES, "text"))
+        if asked and count:
+            wanted = ", ".join(f"approx_count_distinct({name_of(name)}), count({name_of(name)})" for name in asked)
+            with self._database.query(f"SELECT {wanted} FROM data.sample") as cursor:
+                row = cursor.fetchone() or ()
+            for position, name in enumerate(asked):
+                distinct, filled = row[2 * position], row[2 * position + 1]
+                if distinct > MOST_CATEGORIES or (filled > 20 and distinct > filled / 2):
+                    kinds[name] = "text"
+        self._kinds = ((columns, count), kinds)
+        return kinds
+
+    def get(self, names: Iterable[str]) -> list[Coded]:
+        """The columns with these names, those not yet known in one scan.
+
+        Raises:
+            UnknownColumn: there is no such column.
+        """
+        wanted = list(names)
+        database = self._database
+        with self._lock:
+            if self._revision != database.revision:
+                self._revision, self._coded = database.revision, {}
+            columns = database.columns()
+            for name in wanted:
+                if name not in columns and name not in LISTS:
+                    raise unknown_column(name, [*columns, *LISTS])
+            missing = [name for name in dict.fromkeys(wanted) if name not in self._coded]
+            count = database.sample_count
+            for name in missing:
+                if name in LISTS:
+                    self._coded[name] = _list_column(name, database.arrow(LISTS[name]), count)
+            plain = {name: columns[name] for name in missing if name not in LISTS}
+            if plain:
+                self._coded.update(_scan(database, plain, count))
+            return [self._coded[name] for name in wanted]
+
+    def one(self, name: str) -> Coded:
+        """The column with this name."""
+        return self.get([name])[0]
+
+
+def _scan(database: Database, columns: dict[str, str], count: int) -> dict[str, Coded]:
+    """Reads the columns once and codes each."""
+    expressions = []
+    for position, (name, sql_type) in enumerate(columns.items()):
+        kind, column = sql_kind(sql_type), name_of(name)
+        if kind == "number":
+            expression = f"{column}::DOUBLE"
+        elif kind == "time":
+            expression = f"epoch_ms({column}::TIMESTAMP)::DOUBLE"
+        else:
+            expression = f"{column}::VARCHAR"
+        expressions.append(f"{expression} AS c{position}")
+    table = database.arrow(f"SELECT sample_no, {', '.join(expressions)} FROM data.sample")
+    numbers_of = table.column("sample_no").to_numpy()
+    coded: dict[str, Coded] = {}
+    for position, (name, sql_type) in enumerate(columns.items()):
+        kind, column = sql_kind(sql_type), table.column(f"c{position}")
+        if kind in ("number", "time"):
+            numbers = np.full(count, np.nan)
+            numbers[numbers_of] = column.to_numpy()
+            coded[name] = histogram(name, sql_type, numbers, is_time=kind == "time")
+        else:
+            values, found = _encoded(column)
+            codes = np.full(count, len(values), dtype=smallest_type(len(values)))
+            codes[numbers_of] = found
+            coded[name] = Bars(name, sql_type, values, codes, count)
+    return coded
+
+
+def _list_column(name: str, table: pa.Table, count: int) -> Bars:
+    values, codes = _encoded(table.column("value"))
+    entries = table.column("sample_no").to_numpy()
+    known = entries < count  # a sample added since `count` was read is counted next time
+    return Bars(name, "VARCHAR[]", values, codes[known].astype(smallest_type(len(values))), count, entries[known])
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[list[str], Array]:
+    """Values with the most frequent first, and the code of each row; len(values) where there is none."""
+    import pyarrow.compute as pc
+
+    encoded = column.combine_chunks().dictionary_encode()
+    if not hasattr(encoded, "indices"):  # older Arrow combines to a chunked array
+        encoded = encoded.combine_chunks()
+    values: list[str] = encoded.dictionary.to_pylist()
+    indices = pc.fill_null(encoded.indices, len(values)).to_numpy(zero_copy_only=False)
+    totals = np.bincount(indices, minlength=len(values) + 1)[:-1]
+    order = sorted(range(len(values)), key=lambda code: (-int(totals[code]), values[code]))
+    rank = np.empty(len(values) + 1, dtype=np.int64)
+    rank[order] = np.arange(len(values))
+    rank[-1] = len(values)
+    return [values[code] for code in order], rank[indices]
+
+
+def histogram(name: str, sql_type: str, numbers: Array, *, is_time: bool = False) -> Histogram:
+    """Numbers by sample number, put into bins with edges that people can read."""
+    finite = np.isfinite(numbers)
+    numbers = np.where(finite, numbers, np.nan)
+    some = numbers[finite]
+    low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 1.0)
+    if is_time:
+        edges = nice_time_edges(low, high, BINS)
+    else:
+        edges = nice_edges(low, high, BINS, whole="INT" in sql_type.upper())
+    bins = len(edges) - 1
+    codes = np.full(len(numbers), bins, dtype=smallest_type(bins))
+    codes[finite] = np.clip(np.searchsorted(edges, some, side="right") - 1, 0, bins - 1)
+    return Histogram(name, sql_type, edges, codes, numbers, is_time)
+
+
+def smallest_type(largest: int) -> type[np.unsignedinteger[Any]]:
+    """The smallest unsigned type that holds this number."""
+    return np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32

@@ -1,0 +1,114 @@
+"""The session's one live subset of samples, shared by all panels and by Python."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from dataide.errors import ActionError
+from dataide.storage.query import mask_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dataide.core.changes import Changes
+    from dataide.storage.database import Database
+
+Mode = Literal["replace", "add", "subtract", "intersect"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+class Selection:
+    """Which samples are selected now. Every gesture is resolved together with what was selected before.
+
+    Attributes:
+        version: grows by one whenever the set changes.
+        source: which panel or code spoke last.
+    """
+
+    def __init__(self, database: Database, changes: Changes) -> None:
+        self._database = database
+        self._changes = changes
+        self._lock = threading.RLock()
+        self._mask = np.zeros(0, dtype=bool)
+        self._count = 0
+        self.version = 0
+        self.source = ""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Which samples are selected, by sample number; new samples are not. Do not write into it."""
+        with self._lock:
+            self._mask = fitted(self._mask, self._database.sample_count)
+            return self._mask
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def nos(self) -> NDArray[np.uint32]:
+        """The numbers of the selected samples, in order of arrival."""
+        return np.flatnonzero(self.mask).astype(np.uint32)
+
+    def combine(self, nos_or_mask: NDArray[Any], mode: Mode = "replace", source: str = "") -> int:
+        """Resolves a gesture against what is selected.
+
+        Args:
+            nos_or_mask: sample numbers, or a mask over all samples.
+            mode: replace, add, subtract or intersect.
+            source: which panel or code speaks.
+
+        Returns:
+            How many samples are selected now.
+        """
+        if mode not in MODES:
+            raise ActionError(f"There is no mode {mode!r}.", hint=f"There are: {', '.join(MODES)}.")
+        given = as_mask(nos_or_mask, self._database.sample_count)
+        with self._lock:
+            now = fitted(self._mask, max(len(given), len(self._mask)))
+            given = fitted(given, len(now))
+            if mode == "replace":
+                new = given
+            elif mode == "add":
+                new = now | given
+            elif mode == "subtract":
+                new = now & ~given
+            else:
+                new = now & given
+            self.source = source
+            if np.array_equal(new, now):
+                return self._count
+            new.setflags(write=False)
+            self._mask, self._count = new, int(np.count_nonzero(new))
+            self.version += 1
+            count = self._count
+        self._changes.notify("selection")
+        return count
+
+    def clear(self, source: str = "") -> None:
+        """Selects nothing."""
+        self.combine(np.zeros(0, dtype=bool), "replace", source)
+
+
+def as_mask(nos_or_mask: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """A new mask over at least `count` samples, from a mask or from numbers."""
+    array = np.asarray(nos_or_mask)
+    if array.dtype == np.bool_:
+        return fitted(array, max(count, len(array))).copy()
+    if array.size and int(array.min()) < 0:
+        raise ActionError("Sample numbers start at 0.")
+    return mask_of(array.astype(np.int64), count)
+
+
+def fitted(mask: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """The mask at this length: samples that came later are not in it."""
+    if len(mask) == count:
+        return mask
+    if len(mask) > count:
+        return mask[:count]
+    longer = np.zeros(count, dtype=bool)
+    longer[: len(mask)] = mask
+    longer.setflags(write=False)
+    return longer

@@ -1,0 +1,1 @@
+"""Finding: neighbours, and maps of all samples."""

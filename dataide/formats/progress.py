@@ -1,0 +1,99 @@
+"""One line that says how far a long work is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+FIRST_AFTER_S = 0.5
+EVERY_S = 0.2
+
+# Called with done, total (None while unknown) and the sentence.
+Listener = Callable[[int, int | None, str], None]
+
+
+class Progress:
+    """Shows progress where somebody looks: a line that is rewritten in a terminal, one output in a notebook, else nothing.
+
+    Args:
+        what: the work, e.g. "pets".
+        show: False for silence; a function is called instead of showing.
+        total: if known.
+    """
+
+    def __init__(self, what: str, show: bool | Listener = True, total: int | None = None) -> None:
+        self.total = total
+        self._what = what
+        self._started = time.monotonic()
+        self._due = self._started + FIRST_AFTER_S
+        self._shown = False
+        self._display: Any = None
+        self._listener = show if callable(show) else None
+        self._place = "listener" if self._listener else _place() if show else "none"
+
+    def update(self, done: int) -> None:
+        now = time.monotonic()
+        if self._place == "none" or now < self._due:
+            return
+        self._due = now + EVERY_S
+        self._show(done, self._sentence(done, now))
+
+    def finish(self, done: int, sentence: str) -> None:
+        """The last word, if anything was shown at all."""
+        if self._shown:
+            self._show(done, sentence)
+            if self._place == "terminal":
+                sys.stderr.write("\n")
+                sys.stderr.flush()
+
+    def _sentence(self, done: int, now: float) -> str:
+        rate = done / max(now - self._started, 1e-9)
+        of = f" of {self.total:,}" if self.total is not None else ""
+        left = ""
+        if self.total is not None and rate > 0 and self.total > done:
+            left = f", {_duration((self.total - done) / rate)} left"
+        return f"{self._what}: {done:,}{of} pictures, {rate:,.0f} a second{left}"
+
+    def _show(self, done: int, sentence: str) -> None:
+        self._shown = True
+        if self._listener is not None:
+            self._listener(done, self.total, sentence)
+        elif self._place == "notebook":
+            from IPython import display as shown
+
+            text = _Text(sentence)
+            if self._display is None:
+                show: Any = shown.display
+                self._display = show(text, display_id=True)
+            else:
+                self._display.update(text)
+        else:
+            sys.stderr.write(f"\r{sentence[:118]:<118}")
+            sys.stderr.flush()
+
+
+class _Text:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _place() -> str:
+    interactive = sys.modules.get("IPython")
+    shell = interactive.get_ipython() if interactive is not None else None
+    if shell is not None and getattr(shell, "kernel", None) is not None:
+        return "notebook"
+    try:
+        return "terminal" if sys.stderr is not None and sys.stderr.isatty() else "none"
+    except ValueError:
+        return "none"  # a closed stream
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""Inference: models run in a process of their own; the only room that may import torch."""

@@ -1,0 +1,160 @@
+"""The kernel's hold on one inference process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataide.errors import ModelError
+from dataide.inference import contract
+
+# `-P` keeps a file called json.py in the user's folder from being taken for Python's own.
+_START = (
+    "import sys; root = sys.argv[1]; root in sys.path or sys.path.insert(0, root); "
+    "from dataide.inference.worker import main; main()"
+)
+_ROOT = str(Path(__file__).resolve().parents[2])
+
+
+def cores() -> int:
+    """How many cores this process may use: what the scheduler and a container's quota allow."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            count = min(count, max(1, round(int(quota) / int(period))))
+    return max(1, count)
+
+
+class Child:
+    """One inference process with one model.
+
+    Args:
+        load: the model.
+        body: the pickle of a callable.
+    """
+
+    def __init__(self, load: contract.Load, body: bytes = b"") -> None:
+        self.load = load
+        # What libraries print. Into a pipe that nobody reads they could print only so much.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child
+        compute = "1" if load.model == "auto" else str(load.threads)
+        environment = {
+            **os.environ,
+            # Libraries that each start a thread per core slow each other down, and idle ones would spin on busy cores.
+            "OMP_NUM_THREADS": compute,
+            "OPENBLAS_NUM_THREADS": compute,
+            "MKL_NUM_THREADS": compute,
+            "NUMBA_NUM_THREADS": str(load.threads),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _START, _ROOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+            start_new_session=True,  # Ctrl-C in a terminal goes to the kernel alone, which ends the child in order
+        )
+        self._closing = False
+        self._sending = threading.Lock()
+        self.send(load, body)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def closing(self) -> bool:
+        return self._closing
+
+    def send(self, message: contract.Message, body: bytes | memoryview | Sequence[bytes] = b"") -> bool:
+        """Sends one message; False when the child is gone, which `receive` then explains."""
+        assert self._process.stdin is not None
+        with self._sending:
+            try:
+                contract.write(self._process.stdin, message, body)
+            except (OSError, ValueError):  # a broken pipe, or closed here meanwhile
+                return False
+        return True
+
+    def receive(self) -> tuple[contract.Message, bytearray]:
+        """The next message of the child.
+
+        Raises:
+            ModelError: the child said that it cannot go on, or it died (code child_died).
+        """
+        assert self._process.stdout is not None
+        try:
+            frame = contract.read(self._process.stdout)
+        except (OSError, ValueError):
+            frame = None
+        if frame is None:
+            raise self._obituary()
+        if isinstance(frame[0], contract.Failed):
+            failed = frame[0]
+            raise ModelError(failed.message, hint=failed.hint, code=failed.code)
+        return frame
+
+    def end(self) -> None:
+        """Ends the child: politely by closing its input, and by force after a second."""
+        self._closing = True
+        process = self._process
+        # Closing while another thread is inside write() would wait for it; that thread ends when the child does.
+        if self._sending.acquire(timeout=0.5):
+            try:
+                if process.stdin is not None:
+                    with contextlib.suppress(OSError):
+                        process.stdin.close()
+            finally:
+                self._sending.release()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+    def close(self) -> None:
+        """Ends the child and closes everything held for it."""
+        self.end()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.close()
+
+    def _obituary(self) -> ModelError:
+        process = self._process
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        code = process.poll()
+        if code is not None and code < 0:
+            how = f"was ended by signal {-code} ({signal.Signals(-code).name})"
+        else:
+            how = f"ended by itself with status {code}"
+        said = self._last_line()
+        return ModelError(
+            f"The process that computes {self.load.name!r} {how}{f': {said}' if said else ''}.",
+            hint="What was committed is kept; the same call goes on where it stopped. "
+            "If it ends again, memory may be short: try a smaller batch_size.",
+            code="child_died",
+        )
+
+    def _last_line(self) -> str:
+        try:
+            size = self._errors.seek(0, os.SEEK_END)
+            self._errors.seek(max(0, size - 4096))
+            lines = [line.strip() for line in self._errors.read().decode("utf-8", "replace").splitlines()]
+        except (OSError, ValueError):
+            return ""
+        return next((line[:300] for line in reversed(lines) if line), "")

@@ -1,0 +1,70 @@
+"""The tables that people read: views in `main` over the physical tables in `data`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+FIXED = {
+    "tag": "SELECT s.sample_id, t.tag FROM data.tag t JOIN data.sample s USING (sample_no)",
+    "task": "SELECT k.queue, s.sample_id, k.state, k.reason, k.priority, k.owner "
+    "FROM data.task k JOIN data.sample s USING (sample_no)",
+    "event": "SELECT event_no AS event, decided_at, author, verb, arguments, target, sample_count, state, refers_to "
+    "FROM data.event",
+    "change": "SELECT c.event_no AS event, s.sample_id, c.field, c.before, c.after "
+    "FROM data.change c JOIN data.sample s USING (sample_no)",
+    "problem": "SELECT found_at, source, media, code, reason FROM data.problem",
+    "point": "SELECT p.name AS projection, s.sample_id, q.x, q.y "
+    "FROM data.point q JOIN data.projection p USING (projection_no) JOIN data.sample s USING (sample_no)",
+}
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def rebuild(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Makes the views of `main` anew, where they differ from what they should be."""
+    wanted = definitions(cursor)
+    cursor.execute("SELECT value FROM data.meta WHERE key = 'views'")
+    known = cursor.fetchall()
+    text = "\n".join(f"{name}: {body}" for name, body in wanted.items())
+    if known and known[0][0] == text and _present(cursor) >= set(wanted):
+        return
+    for name, body in wanted.items():
+        cursor.execute(f"CREATE OR REPLACE VIEW main.{quoted(name)} AS {body}")
+    cursor.execute("DELETE FROM data.meta WHERE key = 'views'")
+    cursor.execute("INSERT INTO data.meta VALUES ('views', ?)", [text])
+
+
+def definitions(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The query of each documented table, by name, for the columns and embeddings that the file has now."""
+    cursor.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'data' "
+        "AND table_name = 'sample' AND column_name <> 'sample_no' ORDER BY column_index"
+    )
+    names = ", ".join(quoted(name) for (name,) in cursor.fetchall())
+    # The number comes last: it is the order of arrival, which `ORDER BY` needs and people rarely do.
+    views = {"sample": f"SELECT {names}, sample_no FROM data.sample", **FIXED}
+    cursor.execute(
+        "SELECT e.embedding_no, e.name FROM data.embedding e JOIN duckdb_tables() t "
+        "ON t.table_name = 'vector_' || e.embedding_no AND t.schema_name = 'data' "
+        "AND t.database_name = current_database() ORDER BY e.embedding_no"
+    )
+    for number, name in cursor.fetchall():
+        # A vector of an earlier picture says nothing about the present one.
+        views[f"vector_{name}"] = (
+            f"SELECT s.sample_id, v.vector FROM data.vector_{int(number)} v "
+            "JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision"
+        )
+    return views
+
+
+def _present(cursor: duckdb.DuckDBPyConnection) -> set[str]:
+    cursor.execute(
+        "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = 'main'"
+    )
+    return {name for (name,) in cursor.fetchall()}

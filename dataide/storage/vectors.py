@@ -1,0 +1,171 @@
+"""Embeddings in the session file: which there are, which samples lack a vector, and the vectors themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dataide.storage.database import registered
+
+if TYPE_CHECKING:
+    from dataide.storage.database import Cursor, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One embedding: the vectors of one model in one revision, in the table `data.vector_<number>`."""
+
+    number: int
+    name: str
+    revision: str
+    dimension: int
+
+    @property
+    def table(self) -> str:
+        return f"data.vector_{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Samples that still need a vector, in order of their numbers."""
+
+    nos: np.ndarray
+    media: list[str]
+    media_revisions: np.ndarray
+
+
+def embeddings(database: Database) -> list[Embedding]:
+    """All embeddings of the file, the oldest first."""
+    with database.query(
+        "SELECT embedding_no, name, revision, dimension FROM data.embedding ORDER BY embedding_no"
+    ) as cursor:
+        return [Embedding(*row) for row in cursor.fetchall()]
+
+
+def embedding(database: Database, name: str) -> Embedding | None:
+    """The embedding of this name, or None."""
+    return next((known for known in reversed(embeddings(database)) if known.name == name), None)
+
+
+def create(cursor: Cursor, name: str, revision: str, dimension: int) -> Embedding:
+    """Adds an embedding, inside the caller's `write()`, which then rebuilds the views.
+
+    Those of the same name are dropped: vectors of two revisions cannot be compared.
+    """
+    cursor.execute("SELECT embedding_no FROM data.embedding WHERE name = ?", [name])
+    for (number,) in cursor.fetchall():
+        cursor.execute(f"DROP TABLE IF EXISTS data.vector_{int(number)}")
+    cursor.execute("SELECT coalesce(max(embedding_no) + 1, 0) FROM data.embedding")
+    row = cursor.fetchone()
+    made = Embedding(int(row[0]) if row else 0, name, revision, dimension)
+    cursor.execute("DELETE FROM data.embedding WHERE name = ?", [name])
+    cursor.execute(
+        "INSERT INTO data.embedding (embedding_no, name, revision, dimension, created_at) VALUES (?, ?, ?, ?, ?)",
+        [made.number, name, revision, dimension, datetime.now(UTC)],
+    )
+    cursor.execute(
+        f"CREATE TABLE {made.table} (sample_no UINTEGER NOT NULL, media_revision UINTEGER NOT NULL, "
+        f"vector FLOAT[{int(dimension)}] NOT NULL)"
+    )
+    return made
+
+
+def pending(database: Database, known: Embedding | None, nos: np.ndarray) -> Pending:
+    """Those of `nos` that have no vector of their present picture."""
+    wanted = {"sample_no": np.ascontiguousarray(nos, np.uint32)}
+    lacking = ""
+    if known is not None:
+        present = f"FROM {known.table} v WHERE v.sample_no = s.sample_no AND v.media_revision = s.media_revision"
+        lacking = f"AND NOT EXISTS ({present})"
+    sql = (
+        "SELECT s.sample_no, s.media, s.media_revision FROM data.sample s "
+        f"WHERE s.sample_no IN (SELECT sample_no FROM wanted) {lacking} ORDER BY s.sample_no"
+    )
+    with database.query(sql, frames={"wanted": wanted}) as cursor:
+        columns = cursor.fetchnumpy()
+    return Pending(
+        np.asarray(columns["sample_no"], np.uint32),
+        [str(media) for media in columns["media"]],
+        np.asarray(columns["media_revision"], np.uint32),
+    )
+
+
+def store(cursor: Cursor, into: Embedding, nos: np.ndarray, media_revisions: np.ndarray, vectors: np.ndarray) -> None:
+    """Writes vectors, inside the caller's `write()`; earlier ones of the same samples are replaced."""
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
+    batch = pa.table(
+        {
+            "sample_no": pa.array(np.ascontiguousarray(nos, np.uint32)),
+            "media_revision": pa.array(np.ascontiguousarray(media_revisions, np.uint32)),
+            "vector": pa.FixedSizeListArray.from_arrays(flat, into.dimension),
+        }
+    )
+    with registered(cursor, {"batch": batch}):
+        cursor.execute(f"DELETE FROM {into.table} WHERE sample_no IN (SELECT sample_no FROM batch)")
+        cursor.execute(f"INSERT INTO {into.table} SELECT sample_no, media_revision, vector FROM batch")
+
+
+def note_problems(cursor: Cursor, source: str, problems: list[tuple[str, str, str]]) -> None:
+    """Lists pictures that could not be embedded (media, code, reason), each once, inside the caller's `write()`."""
+    now = datetime.now(UTC)
+    listed = [(source, media) for media, _, _ in problems]
+    cursor.executemany("DELETE FROM data.problem WHERE source = ? AND media = ?", listed)
+    cursor.executemany(
+        "INSERT INTO data.problem (found_at, source, media, code, reason) VALUES (?, ?, ?, ?, ?)",
+        [(now, source, media, code, reason) for media, code, reason in problems],
+    )
+
+
+def forget_problems(cursor: Cursor, source: str, media: list[str]) -> None:
+    """Takes pictures off the list that have been embedded meanwhile, inside the caller's `write()`."""
+    cursor.execute("SELECT DISTINCT media FROM data.problem WHERE source = ?", [source])
+    listed = {row[0] for row in cursor.fetchall()}
+    gone = [(source, one) for one in media if one in listed] if listed else []
+    if gone:
+        cursor.executemany("DELETE FROM data.problem WHERE source = ? AND media = ?", gone)
+
+
+def stamp(database: Database, of: Embedding) -> tuple[int, int, int]:
+    """Changes whenever the vectors that count do: (embedding, how many, sum of picture revisions)."""
+    sql = (
+        f"SELECT count(*), coalesce(sum(v.media_revision), 0) FROM {of.table} v "
+        "JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision"
+    )
+    with database.query(sql) as cursor:
+        row = cursor.fetchone()
+    return (of.number, int(row[0]), int(row[1])) if row else (of.number, 0, 0)
+
+
+def fetch(
+    database: Database, of: Embedding, nos: np.ndarray | None = None, *, between: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of samples whose picture has not changed since: numbers, ascending, and float32 N x dimension.
+
+    Args:
+        database: the session's.
+        of: the embedding.
+        nos: only these samples.
+        between: only numbers from the first up to, not including, the second.
+    """
+    conditions = ["true"]
+    frames: dict[str, object] = {}
+    if nos is not None:
+        frames["wanted"] = {"sample_no": np.ascontiguousarray(nos, np.uint32)}
+        conditions.append("v.sample_no IN (SELECT sample_no FROM wanted)")
+    if between is not None:
+        conditions.append(f"v.sample_no >= {int(between[0])} AND v.sample_no < {int(between[1])}")
+    table = database.arrow(
+        f"SELECT v.sample_no, v.vector FROM {of.table} v "
+        "JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision "
+        f"WHERE {' AND '.join(conditions)} ORDER BY v.sample_no",
+        frames=frames,
+    )
+    found = table.column("sample_no").to_numpy().astype(np.uint32, copy=False)
+    parts = [chunk.flatten().to_numpy(zero_copy_only=True) for chunk in table.column("vector").chunks]
+    flat = np.concatenate(parts) if len(parts) != 1 else parts[0]
+    return found, np.asarray(flat, np.float32).reshape(len(found), of.dimension)

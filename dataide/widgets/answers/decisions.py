@@ -1,0 +1,280 @@
+"""Gestures and decisions: selecting, filtering, sorting, arming, acting, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dataide.core.actions import from_wire, samples
+from dataide.core.order import Sort
+from dataide.core.predicate import parse
+from dataide.core.selection import fitted
+from dataide.errors import ActionError, ProtocolError
+from dataide.storage.query import ids_of
+from dataide.widgets.dialogue import Reply
+from dataide.widgets.protocol import (
+    ActAnswer,
+    ActArguments,
+    ActAsk,
+    ArmAsk,
+    FilterAsk,
+    SelectAsk,
+    Shape,
+    SimilarAnswer,
+    SimilarAsk,
+    SortAsk,
+    StepAnswer,
+    StepAsk,
+    SubsetAnswer,
+    Target,
+    Verb,
+)
+from dataide.widgets.workspace import Workspace
+
+from .state import sort_on_wire
+
+Array = np.ndarray[Any, np.dtype[Any]]
+# A line of Python with more ids than this is nothing that anybody reads.
+MOST_IDS = 20
+MOST_CORNERS = 100
+
+
+def select(workspace: Workspace, ask: SelectAsk) -> Reply:
+    """Resolves a gesture against the selection."""
+    shape = ask["shape"]
+    chosen = resolved(workspace, shape)
+    whole = shape["type"] in ("none", "invert")  # these say what the selection is, not what comes to it
+    mode = "replace" if whole else ask["mode"]
+    count = workspace.selection.combine(chosen, mode, ask["source"])
+    answer: SubsetAnswer = {
+        "count": count,
+        "version": workspace.selection.version,
+        "python": select_python(workspace, shape, chosen, mode),
+    }
+    return Reply(answer)
+
+
+def resolved(workspace: Workspace, shape: Shape) -> Array:
+    """The samples that a gesture means: numbers, or a mask.
+
+    What is drawn over the plot, or asked of everything, means samples that pass the filter.
+    """
+    match shape["type"]:
+        case "polygon":
+            if len(shape["points"]) % 2:
+                raise ProtocolError("A polygon is x, y, x, y …: an even number of numbers.")
+            corners = np.array(shape["points"], dtype=np.float64).reshape(-1, 2)
+            return _passing(workspace, workspace.places.points(shape["projection"]).in_polygon(corners))
+        case "box":
+            placed = workspace.places.points(shape["projection"])
+            return _passing(workspace, placed.in_box(shape["x0"], shape["y0"], shape["x1"], shape["y1"]))
+        case "points":
+            placed = workspace.places.points(shape["projection"])
+            return _passing(workspace, placed.nos[_within(shape["indices"], placed.total)])
+        case "range":
+            order = workspace.orders.get(shape["order_id"])
+            first, last = sorted((shape["from"], shape["to"]))
+            return order.nos[max(0, first) : max(0, last + 1)]
+        case "positions":
+            order = workspace.orders.get(shape["order_id"])
+            return order.nos[_within(shape["positions"], order.total)]
+        case "samples":
+            return np.asarray(_within(shape["nos"], workspace.database.sample_count), dtype=np.uint32)
+        case "predicate":
+            mask = parse(shape["text"], workspace.database.columns()).mask(workspace.database)
+            passing = workspace.filter.mask()
+            return fitted(mask, len(passing)) & passing
+        case "all":
+            return workspace.filter.mask()
+        case "invert":
+            passing = workspace.filter.mask()
+            return passing & ~fitted(workspace.selection.mask, len(passing))
+        case _:
+            return np.zeros(0, dtype=bool)
+
+
+def _passing(workspace: Workspace, nos: Array) -> Array:
+    mask = workspace.filter.mask()
+    known = nos[nos < len(mask)]
+    return known[mask[known]]
+
+
+def _within(positions: Sequence[int], count: int) -> list[int]:
+    return [position for position in positions if 0 <= position < count]
+
+
+def select_python(workspace: Workspace, shape: Shape, chosen: Array, mode: str) -> str:
+    """The line of Python that selects the same; where there is none that anybody would read, its result is named."""
+    how = "" if mode == "replace" else f", mode={mode!r}"
+    match shape["type"]:
+        case "none":
+            return "session.select(None)"
+        case "all":
+            return f"session.select({filter_python(workspace)}{how})"
+        case "predicate":
+            sql = workspace.filter.sql
+            also = f".where({sql!r})" if sql else ""
+            return f"session.select(session.where({shape['text'].strip()!r}){also}{how})"
+        case "polygon" if len(shape["points"]) <= 2 * MOST_CORNERS:
+            corners = np.array(shape["points"]).reshape(-1, 2).tolist()
+            return _inside_python(workspace, corners, shape["projection"], how)
+        case "box":
+            x0, y0, x1, y1 = shape["x0"], shape["y0"], shape["x1"], shape["y1"]
+            return _inside_python(workspace, [[x0, y0], [x1, y0], [x1, y1], [x0, y1]], shape["projection"], how)
+        case "points" | "range" | "positions" | "samples" if 0 < len(chosen) <= MOST_IDS:
+            return f"session.select({ids_of(workspace.database, chosen)!r}{how})"
+        case _:
+            return "session.selection"
+
+
+def _inside_python(workspace: Workspace, corners: list[list[float]], projection: str, how: str) -> str:
+    polygon = ", ".join(f"({x:.6g}, {y:.6g})" for x, y in corners)
+    sql = workspace.filter.sql
+    also = f".where({sql!r})" if sql else ""
+    return f"session.select(session.inside([{polygon}], {projection!r}){also}{how})"
+
+
+def filter_python(workspace: Workspace) -> str:
+    """The View of what passes the filter, as Python."""
+    sql = workspace.filter.sql
+    return f"session.where({sql!r})" if sql else "session.where()"
+
+
+def set_filter(workspace: Workspace, ask: FilterAsk) -> Reply:
+    """States or takes back the clause of one source."""
+    clause = ask["clause"]
+    workspace.filter.set(ask["source"], clause)
+    answer: SubsetAnswer = {
+        "count": workspace.visible_count(),
+        "version": workspace.filter.version,
+        "python": filter_python(workspace),
+    }
+    return Reply(answer)
+
+
+def sort(workspace: Workspace, ask: SortAsk) -> Reply:
+    """Sorts every grid of the session."""
+    wanted = ask["sort"]
+    match wanted["by"]:
+        case "column":
+            chosen = Sort("column", column=wanted["column"], descending=wanted["descending"])
+        case "similar":
+            chosen = Sort("similar", token=wanted["token"], label=wanted["label"], descending=wanted["descending"])
+        case _:
+            chosen = Sort(descending=wanted["descending"])
+    workspace.orders.set_sort(chosen)
+    answer: SortAsk = {"sort": sort_on_wire(workspace.orders.sort)}
+    return Reply(answer)
+
+
+def arm(workspace: Workspace, ask: ArmAsk) -> Reply:
+    """Makes every further gesture a decision at once, or stops that."""
+    armed = ask["armed"]
+    if armed is not None:
+        action = from_wire(armed["verb"], armed["arguments"])  # refuses what could not be carried out later
+        armed = {"verb": armed["verb"], "arguments": _arguments(action.arguments())}
+    workspace.arm(armed)
+    answer: ArmAsk = {"armed": armed}
+    return Reply(answer)
+
+
+def _arguments(arguments: dict[str, Any]) -> ActArguments:
+    known: ActArguments = {}
+    if "tag" in arguments:
+        known["tag"] = arguments["tag"]
+    if "label" in arguments:
+        known["label"] = arguments["label"]
+    if "queue" in arguments:
+        known["queue"] = arguments["queue"]
+    if "reason" in arguments:
+        known["reason"] = arguments["reason"]
+    return known
+
+
+def act(workspace: Workspace, ask: ActAsk) -> Reply:
+    """Carries out one decision; the answer goes out after it is in the file."""
+    action = from_wire(ask["verb"], ask["arguments"])
+    target = ask["target"]
+    nos = targeted(workspace, target)
+    if target["type"] == "selection":
+        said = f"the selection ({samples(len(nos))})"
+    else:
+        said = ", ".join(ids_of(workspace.database, nos[:3])) + (f" and {len(nos) - 3:,} more" if len(nos) > 3 else "")
+    event = workspace.journal.act(action, nos, uuid=ask["uuid"], target=said)
+    answer: ActAnswer = {
+        "event": event.event,
+        "count": event.count,
+        "sentence": event.sentence,
+        "python": act_python(workspace, ask["verb"], action.arguments(), target, nos),
+    }
+    return Reply(answer)
+
+
+def targeted(workspace: Workspace, target: Target) -> Array:
+    """Numbers of the samples that an action is about."""
+    if target["type"] == "selection":
+        return workspace.selection.nos()
+    return np.asarray(_within(target["nos"], workspace.database.sample_count), dtype=np.uint32)
+
+
+def act_python(workspace: Workspace, verb: Verb, arguments: dict[str, Any], target: Target, nos: Array) -> str:
+    """The line of Python that does the same."""
+    match verb:
+        case "tag" | "untag":
+            call = f"{verb}({arguments['tag']!r})"
+        case "relabel":
+            call = f"relabel({arguments['label']!r})"
+        case "enqueue":
+            reason = f", reason={arguments['reason']!r}" if arguments.get("reason") else ""
+            call = f"enqueue({arguments['queue']!r}{reason})"
+        case _:
+            call = f"{verb}()"
+    if target["type"] == "selection":
+        return f"session.selection.{call}"
+    ids = ids_of(workspace.database, nos)
+    return (
+        f"session.where(sample_id={ids[0] if len(ids) == 1 else ids!r}).{call}" if ids else f"session.selection.{call}"
+    )
+
+
+def undo(workspace: Workspace, ask: StepAsk) -> Reply:
+    """Takes back the latest decision that stands."""
+    event = workspace.journal.undo(ask["uuid"])
+    answer: StepAnswer = {"event": event.event, "count": event.count, "sentence": event.sentence}
+    return Reply(answer)
+
+
+def redo(workspace: Workspace, ask: StepAsk) -> Reply:
+    """Does again what was undone last."""
+    event = workspace.journal.redo(ask["uuid"])
+    answer: StepAnswer = {"event": event.event, "count": event.count, "sentence": event.sentence}
+    return Reply(answer)
+
+
+def similar(workspace: Workspace, ask: SimilarAsk) -> Reply:
+    """Sorts by similarity to the mean of the target."""
+    from dataide.find.neighbours import mean_vector, nearest
+    from dataide.storage import vectors
+
+    nos = targeted(workspace, ask["target"])
+    if not len(nos):
+        raise ActionError("Nothing is selected.", hint="Draw a lasso or click a sample first.")
+    known = vectors.embeddings(workspace.database)
+    if not known:
+        raise ActionError("The samples have no vectors yet.", hint="Type session.embed().", code="no_vectors")
+    embedding = _embedding_in_sight(workspace, [one.name for one in known])
+    ranked, _ = nearest(workspace.database, embedding, mean_vector(workspace.database, embedding, nos))
+    label = ids_of(workspace.database, nos)[0] if len(nos) == 1 else samples(len(nos))
+    wanted = workspace.orders.rank(ranked, label)
+    workspace.orders.set_sort(wanted)
+    answer: SimilarAnswer = {"sort": sort_on_wire(wanted), "count": len(ranked), "embedding": embedding}
+    return Reply(answer)
+
+
+def _embedding_in_sight(workspace: Workspace, known: Sequence[str]) -> str:
+    """The embedding that the newest map was made from, else the newest: what looks near should be similar."""
+    projections = workspace.places.projections()
+    in_sight = projections[0].embedding if projections else None
+    return in_sight if in_sight is not None and in_sight in known else known[-1]

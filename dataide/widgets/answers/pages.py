@@ -1,0 +1,159 @@
+"""Pages of the grid, the thumbnail under the pointer, and one sample in full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dataide.core.cards import Card, cards, details
+from dataide.errors import ProtocolError, UnknownSample
+from dataide.widgets.dialogue import Reply
+from dataide.widgets.protocol import InspectAnswer, InspectAsk, PageAnswer, PageAsk, PeekAnswer, PeekAsk, Thumbs
+from dataide.widgets.workspace import Workspace
+
+MOST_TILES = 500
+MOST_BYTES = 4 << 20
+TILES_AT_ONCE = 16
+# Few sizes, so that the cache of thumbnails holds few copies of a picture.
+SIZES_PX = (64, 128, 256, 512)
+FULL_PX = (64, 4_096)
+
+
+@dataclass
+class _Encoded:
+    """Thumbnails back to back, for the first so many tiles."""
+
+    mime: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=lambda: [0])
+    problems: list[str | None] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+
+
+def page(workspace: Workspace, ask: PageAsk, within_s: float | None = None) -> Reply:
+    """Some tiles of the current order.
+
+    With thumbnails the page may be shorter than asked: it ends before its buffer grows over 4 MiB.
+
+    Args:
+        workspace: of the session.
+        ask: which tiles.
+        within_s: make no more thumbnails after this time; the page ends there.
+    """
+    order = workspace.orders.current()
+    offset = max(0, min(ask["offset"], order.total))
+    limit = max(1, min(ask["limit"], MOST_TILES))
+    nos = [int(no) for no in order.nos[offset : offset + limit]]
+    thumbs: Thumbs | None = None
+    buffers: list[bytes] = []
+    if ask["thumbs"]:
+        encoded = _thumbnails(workspace, nos, size_px(ask["px"]), within_s)
+        nos = nos[: len(encoded.mime)]
+        thumbs = {"mime": encoded.mime, "starts": encoded.starts, "problems": encoded.problems}
+        buffers = [b"".join(encoded.data)]
+    shown = _all_cards(workspace, nos, ask["caption"])
+    selected = workspace.selection.mask
+    answer: PageAnswer = {
+        "order_id": order.id,
+        "total": order.total,
+        "offset": offset,
+        "nos": nos,
+        "ids": [card.id for card in shown],
+        "labels": [card.label for card in shown],
+        "tags": [card.tags for card in shown],
+        "queued": [card.queued for card in shown],
+        "excluded": [card.excluded for card in shown],
+        "selected": [no < len(selected) and bool(selected[no]) for no in nos],
+        "captions": [card.caption for card in shown],
+        "thumbs": thumbs,
+    }
+    return Reply(answer, buffers)
+
+
+def size_px(px: int) -> int:
+    """The next larger of the sizes that are made."""
+    return next((size for size in SIZES_PX if size >= px), SIZES_PX[-1])
+
+
+def _all_cards(workspace: Workspace, nos: Sequence[int], caption: str | None) -> list[Card]:
+    found = {card.no: card for card in cards(workspace.database, nos, caption)}
+    return [found.get(no) or Card(no, "", None, excluded=False) for no in nos]
+
+
+def _thumbnails(workspace: Workspace, nos: Sequence[int], px: int, within_s: float | None) -> _Encoded:
+    ends = None if within_s is None else time.monotonic() + within_s
+    encoded = _Encoded()
+    step = len(nos) if within_s is None else TILES_AT_ONCE
+    for start in range(0, len(nos), max(1, step)):
+        if ends is not None and start and time.monotonic() > ends:
+            break
+        for thumb in workspace.thumbnails.get(nos[start : start + step], px):
+            if encoded.starts[-1] + len(thumb.data) > MOST_BYTES and encoded.mime:
+                return encoded
+            encoded.data.append(thumb.data)
+            encoded.mime.append(thumb.mime)
+            encoded.problems.append(thumb.problem)
+            encoded.starts.append(encoded.starts[-1] + len(thumb.data))
+    return encoded
+
+
+def peek(workspace: Workspace, ask: PeekAsk) -> Reply:
+    """A thumbnail and a caption for what lies under the pointer."""
+    no = ask.get("no")
+    if no is None:
+        index = ask.get("index")
+        if index is None:
+            raise ProtocolError("peek names a sample by `no`, or by `projection` and `index`.")
+        placed = workspace.places.points(ask.get("projection"))
+        if not 0 <= index < placed.total:
+            raise UnknownSample("There is no point there any more.")
+        no = int(placed.nos[index])
+    found = cards(workspace.database, [no]) if no >= 0 else []
+    if not found:
+        raise UnknownSample(f"There is no sample number {no}.")
+    card = found[0]
+    (thumb,) = workspace.thumbnails.get([no], size_px(ask["px"]))
+    caption = card.id if card.label is None else f"{card.id} · {card.label}"
+    answer: PeekAnswer = {
+        "no": no,
+        "id": card.id,
+        "label": card.label,
+        "caption": " · ".join([caption, *card.tags[:4]]),
+        "mime": thumb.mime if thumb.problem is None else None,
+        "problem": thumb.problem,
+    }
+    return Reply(answer, [thumb.data] if thumb.problem is None else [])
+
+
+def inspect(workspace: Workspace, ask: InspectAsk) -> Reply:
+    """One sample in full, with its history."""
+    no = ask["no"]
+    if no < 0:
+        raise UnknownSample(f"There is no sample number {no}.")
+    shown = details(workspace.database, no)
+    px = max(FULL_PX[0], min(ask["px"], FULL_PX[1]))
+    full = workspace.thumbnails.full(no, px)
+    answer: InspectAnswer = {
+        "no": no,
+        "id": shown.card.id,
+        "label": shown.card.label,
+        "tags": shown.card.tags,
+        "queues": [{"queue": task.queue, "state": task.state, "reason": task.reason} for task in shown.tasks],
+        "excluded": shown.card.excluded,
+        "fields": [{"name": one.name, "type": one.type, "value": one.value} for one in shown.fields],
+        "history": [
+            {
+                "at": event.at.isoformat(timespec="seconds"),
+                "author": event.author,
+                "sentence": event.sentence,
+                "undone": event.undone,
+            }
+            for event in workspace.journal.sample_history(no)
+        ],
+        "picture": None,
+        "problem": full.problem,
+    }
+    if full.problem is not None:
+        return Reply(answer)
+    answer["picture"] = {"mime": full.mime, "width_px": full.width_px, "height_px": full.height_px}
+    return Reply(answer, [full.data])

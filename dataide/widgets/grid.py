@@ -1,0 +1,90 @@
+"""The grid panel: pictures in the session's order. Its twin is js/panels/grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from dataide.core.order import Sort
+from dataide.core.predicate import column_named
+
+from .answers import pages
+from .dialogue import Reply
+from .hub import Hub
+from .panel import Panel
+from .protocol import PageAsk
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from dataide.core.context import Context
+    from dataide.core.view import View
+
+FIRST_TILES = 120
+FIRST_TILES_WITHIN_S = 0.25
+TILE_PX = 96
+HEIGHT_PX = 480
+
+
+class Grid(Panel):
+    """Tiles that pass the filter, in the session's order.
+
+    Args:
+        context: of the session.
+        tile_px: width of a tile.
+        caption: a column whose value stands under each tile.
+        sort: a column; "-column" begins with the highest. It holds for every grid of the session.
+        height: of the panel, in px.
+
+    Raises:
+        UnknownColumn: there is no such column.
+    """
+
+    name = "grid"
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        tile_px: int = TILE_PX,
+        caption: str | None = None,
+        sort: str | None = None,
+        height: int = HEIGHT_PX,
+        **more: Any,
+    ) -> None:
+        if sort is not None:
+            Hub.of(context).workspace.orders.set_sort(_sort(sort, context.database.columns()))
+        super().__init__(context, {"tile_px": int(tile_px), "caption": caption, "height_px": height, **more})
+
+    @property
+    def view(self) -> View:
+        """The samples of the grid, in its order."""
+        sort = self.workspace.orders.sort
+        view = super().view
+        if sort.by == "column" and sort.column is not None:
+            return view.order_by(sort.column, descending=sort.descending)
+        if sort.by == "similar" or sort.descending:
+            return view.ranked(self.workspace.orders.current().nos, f"by {sort.label or 'arrival'}")
+        return view
+
+    def first_answers(self) -> Iterable[tuple[str, dict[str, Any], Reply]]:
+        """The first screenful, with as many thumbnails as can be had at once."""
+        ask: PageAsk = {
+            "offset": 0,
+            "limit": FIRST_TILES,
+            "thumbs": True,
+            "px": pages.size_px(int(self.config["tile_px"])),
+            "caption": self.config["caption"],
+        }
+        yield "page", {**ask}, pages.page(self.workspace, ask, within_s=FIRST_TILES_WITHIN_S)
+
+    def picture(self) -> Image | None:
+        """A contact sheet of the first tiles."""
+        from .snapshot import contact_sheet
+
+        return contact_sheet(self.workspace)
+
+
+def _sort(given: str, columns: dict[str, str]) -> Sort:
+    descending = given.startswith("-") and given not in columns
+    return Sort("column", column=column_named(given[1:] if descending else given, columns), descending=descending)

@@ -1,0 +1,71 @@
+"""The scatter panel: a projection of the samples as points. Its twin is js/panels/scatter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from .answers import plot
+from .dialogue import Reply
+from .panel import Panel
+from .protocol import MarksAsk
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from dataide.core.context import Context
+
+MOST_MARKS = 2_000_000
+HEIGHT_PX = 480
+
+
+class Scatter(Panel):
+    """Points of a projection, coloured by a column.
+
+    Args:
+        context: of the session.
+        color: a column, `tags` or `queues`; None for one colour.
+        projection: its name; None for the newest.
+        height: of the panel, in px.
+
+    Raises:
+        UnknownColumn: there is no such column.
+        DataideError: there is no such projection.
+    """
+
+    name = "scatter"
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        color: str | None = "label",
+        projection: str | None = None,
+        height: int = HEIGHT_PX,
+        **more: Any,
+    ) -> None:
+        super().__init__(context, {"color": color, "projection": projection, "height_px": height, **more})
+
+    def check_choice(self, name: str, value: object) -> None:
+        """Refuses a projection that there is not, too."""
+        super().check_choice(name, value)
+        if name == "projection" and value is not None:
+            self.workspace.places.find(str(value))
+
+    def first_answers(self) -> Iterable[tuple[str, dict[str, Any], Reply]]:
+        """The first points, and which of all of them are selected and pass the filter."""
+        ask = {"projection": self.config["projection"], "color": self.config["color"]}
+        if not self.workspace.places.projections():
+            return
+        placed = self.workspace.places.points(ask["projection"])
+        coloring = self.workspace.places.coloring(ask["color"])
+        yield "points", ask, plot.points_part(placed, coloring, 0, min(placed.total, plot.FIRST_PART))
+        if placed.total <= MOST_MARKS:
+            about: MarksAsk = {"projection": placed.projection}
+            yield "marks", {**about}, plot.marks(self.workspace, about)
+
+    def picture(self) -> Image | None:
+        """The points with their legend."""
+        from .snapshot import scatter
+
+        return scatter(self.workspace, self.config["projection"], self.config["color"])

@@ -1,0 +1,74 @@
+/** What every panel does first: borrow the hub, mark its root, read what came along with its widget. */
+import type { Host, RenderProps } from "@anywidget/types";
+import type { HubExports, Reply } from "./contract.js";
+import type { Ask, Op } from "./protocol.js";
+import { fromWire } from "./wire.js";
+
+export interface Panel<Config> {
+  hub: HubExports;
+  host: Host;
+  root: HTMLElement;
+  panelId: string;
+  config: Partial<Config>;
+  /** Inside a workbench, which has the bar of actions and the height. */
+  embedded: boolean;
+  signal: AbortSignal;
+  /** The answer of this operation that came with the widget. */
+  boot<O extends Op>(op: O): { ask: Ask<O>; reply: Reply<O> } | null;
+  /** Calls back when the kernel changed the configuration: another page, or Python, chose something. */
+  onConfig(callback: (config: Partial<Config>) => void): void;
+  /** Keeps a choice in the kernel, so that a reload brings it back. */
+  configure(name: string, value: string | number | boolean | null): void;
+}
+
+interface BootReply {
+  op: string;
+  ask: unknown;
+  rev: number;
+  body: unknown;
+  buffers: DataView[];
+}
+
+export async function openPanel<Config>(
+  { model, el, host, signal }: RenderProps,
+  name: string,
+): Promise<Panel<Config> | null> {
+  const hub = (await host.getWidget<HubExports>(model.get("hub"))).exports;
+  if (signal.aborted) return null;
+  const config = (fromWire(model.get("config")) ?? {}) as Partial<Config> & { embedded?: boolean; heightPx?: number };
+  const embedded = config.embedded === true || el.parentElement?.closest("[data-dataide-panel]") != null;
+  el.classList.add("dataide", `dataide-${name}`);
+  el.dataset.dataidePanel = name;
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", `dataide ${name}`);
+  if (!embedded) el.style.height = `${config.heightPx ?? 480}px`;
+  const replies = ((model.get("boot") ?? []) as BootReply[]).map((reply) => fromWire(reply) as BootReply);
+  const panelId = String(model.get("panel_id"));
+  return {
+    hub,
+    host,
+    root: el,
+    panelId,
+    config,
+    embedded,
+    signal,
+    boot: (op) => {
+      const found = replies.find((reply) => reply.op === op);
+      if (found === undefined) return null;
+      const { ask, rev, body, buffers } = found;
+      return { ask, reply: { body, rev, buffers } } as ReturnType<Panel<Config>["boot"]> as never;
+    },
+    onConfig: (callback) => {
+      const changed = (): void => callback((fromWire(model.get("config")) ?? {}) as Partial<Config>);
+      model.on("change:config", changed);
+      signal.addEventListener("abort", () => model.off("change:config", changed));
+    },
+    configure: (key, value) => {
+      const body = { panel: panelId, name: key, value };
+      // A choice that could not be kept is no loss worth a message.
+      hub.client.ask("configure", body, { panel: panelId }).catch(() => undefined);
+    },
+  };
+}
+
+export const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";

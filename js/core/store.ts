@@ -1,0 +1,169 @@
+/** The session as the browser knows it. The kernel is right; this folds its answers and events into signals, in any order they come. */
+import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { type KernelClient, RequestFailed } from "./client.js";
+import type { Reply, Store, Toast } from "./contract.js";
+import type { ActArguments, Answer, Armed, Downward, Op, SessionState, Target, Verb } from "./protocol.js";
+import { newUuid } from "./uuid.js";
+
+const PANEL = "hub";
+const SHOWN_TOASTS = 4;
+
+/** The newer of what is known and what came: two kernel threads send, so an older picture may arrive after a newer one. */
+export function newer(known: SessionState | null, came: SessionState): SessionState {
+  if (known === null) return came;
+  if (came.rev < known.rev) return known;
+  return {
+    ...came,
+    selection: came.selection.version < known.selection.version ? known.selection : came.selection,
+    filter: came.filter.version < known.filter.version ? known.filter : came.filter,
+  };
+}
+
+/** What an answer already tells about the session before the event `state` says it again. */
+export function folded(state: SessionState, op: Op, body: unknown): SessionState {
+  if (op === "select") {
+    const { count, version } = body as Answer<"select">;
+    return version > state.selection.version ? { ...state, selection: { count, version } } : state;
+  }
+  if (op === "filter") {
+    const { count, version } = body as Answer<"filter">;
+    return version > state.filter.version ? { ...state, filter: { ...state.filter, count, version } } : state;
+  }
+  if (op === "arm") return { ...state, armed: (body as Answer<"arm">).armed };
+  if (op === "sort" || op === "similar") return { ...state, sort: (body as Answer<"sort">).sort };
+  return state;
+}
+
+type Progress = { job: string; sentence: string; done: number; total: number };
+
+export class SessionStore implements Store {
+  readonly state: ReadonlySignal<SessionState | null>;
+  readonly busy: ReadonlySignal<boolean>;
+  readonly toasts: ReadonlySignal<readonly Toast[]>;
+  readonly progress: ReadonlySignal<Progress | null>;
+  readonly connection: ReadonlySignal<"live" | "lost">;
+  readonly hovered: Signal<number | null> = signal(null);
+  readonly inspected: Signal<number | null> = signal(null);
+  readonly inspectors: Signal<number> = signal(0);
+  readonly step: Signal<((by: number) => void) | null> = signal(null);
+
+  readonly #client: KernelClient;
+  readonly #state = signal<SessionState | null>(null);
+  readonly #toasts = signal<readonly Toast[]>([]);
+  readonly #jobs = signal<readonly Progress[]>([]);
+  readonly #connection = signal<"live" | "lost">("live");
+  #nextToast = 1;
+
+  constructor(client: KernelClient, boot: SessionState | null) {
+    this.#client = client;
+    this.#state.value = boot;
+    this.state = this.#state;
+    this.busy = client.busy;
+    this.toasts = this.#toasts;
+    this.progress = computed(() => this.#jobs.value.at(-1) ?? null);
+    this.connection = this.#connection;
+    client.onEvent = (event) => this.#event(event);
+    client.onAnswer = (op, reply) => this.#answer(op, reply);
+  }
+
+  /** Asks the kernel for the whole state. */
+  async hello(): Promise<void> {
+    await this.#client.ask("hello", {}, { panel: PANEL }).catch(() => undefined);
+  }
+
+  lost(): void {
+    this.#connection.value = "lost";
+  }
+
+  async act(verb: Verb, args: ActArguments, target: Target): Promise<void> {
+    await this.#tell(async () => {
+      const body = { verb, arguments: args, target, uuid: newUuid() };
+      const { body: answer } = await this.#client.ask("act", body, { panel: PANEL });
+      const undoable = answer.event !== null;
+      this.toast({ sentence: answer.sentence, kind: "info", undoable, python: answer.python, hint: null });
+    });
+  }
+
+  async undo(): Promise<void> {
+    await this.#step("undo");
+  }
+
+  async redo(): Promise<void> {
+    await this.#step("redo");
+  }
+
+  async arm(armed: Armed | null): Promise<void> {
+    await this.#tell(async () => {
+      await this.#client.ask("arm", { armed }, { panel: PANEL });
+    });
+  }
+
+  async similar(target: Target): Promise<void> {
+    await this.#tell(async () => {
+      await this.#client.ask("similar", { target }, { panel: PANEL });
+      const sentence = "Sorted by similarity, the most similar first.";
+      this.toast({ sentence, kind: "info", undoable: false, python: null, hint: null });
+    });
+  }
+
+  async gestureEnded(): Promise<void> {
+    const armed = this.#state.value?.armed;
+    if (!armed) return;
+    await this.#tell(async () => {
+      const body = { ...armed, target: { type: "selection" } as const, uuid: newUuid() };
+      const { body: answer } = await this.#client.ask("act", body, { panel: PANEL });
+      // A click on nothing empties the selection; that the armed action then changed nothing is no news.
+      if (answer.event === null && answer.count === 0) return;
+      this.toast({ sentence: answer.sentence, kind: "info", undoable: true, python: answer.python, hint: null });
+    });
+  }
+
+  toast(toast: Omit<Toast, "id">): void {
+    this.#toasts.value = [...this.#toasts.value, { ...toast, id: this.#nextToast++ }].slice(-SHOWN_TOASTS);
+  }
+
+  dismiss(id: number): void {
+    this.#toasts.value = this.#toasts.value.filter((toast) => toast.id !== id);
+  }
+
+  async #step(op: "undo" | "redo"): Promise<void> {
+    await this.#tell(async () => {
+      const { body } = await this.#client.ask(op, { uuid: newUuid() }, { panel: PANEL });
+      // What an older toast offers to undo may be undone by now: its button would undo something else.
+      this.#toasts.value = this.#toasts.value.map((toast) => ({ ...toast, undoable: false }));
+      this.toast({ sentence: body.sentence, kind: "info", undoable: false, python: null, hint: null });
+    });
+  }
+
+  async #tell(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") return;
+      const hint = error instanceof RequestFailed ? error.failure.hint : null;
+      const sentence = error instanceof Error ? error.message : String(error);
+      this.toast({ sentence, kind: "error", undoable: false, python: null, hint });
+    }
+  }
+
+  #answer(op: Op, reply: Reply<Op>): void {
+    if (op === "hello") {
+      this.#state.value = newer(this.#state.value, (reply.body as Answer<"hello">).state);
+    } else if (this.#state.value !== null) {
+      this.#state.value = folded(this.#state.value, op, reply.body);
+    }
+  }
+
+  #event(event: Extract<Downward, { k: "evt" }>): void {
+    if (event.topic === "state") {
+      this.#state.value = newer(this.#state.value, event.body);
+    } else if (event.topic === "toast") {
+      const { sentence, kind } = event.body;
+      this.toast({ sentence, kind, undoable: event.body.event !== null, python: null, hint: null });
+    } else {
+      const { finished, ...job } = event.body;
+      const others = this.#jobs.value.filter((known) => known.job !== job.job);
+      this.#jobs.value = finished ? others : [...others, job];
+    }
+  }
+}

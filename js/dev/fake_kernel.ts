@@ -1,0 +1,371 @@
+/** Answers the protocol over a made-up session, one message at a time and in order, as the real kernel does over its comm. */
+import type { Answer, Ask, Facet, Legend, Op, Upward } from "../core/protocol.js";
+import { fromWire, toWire } from "../core/wire.js";
+import { picture, UNREADABLE } from "./fake_data.js";
+import { FakeSession, PROJECTION, Refusal } from "./fake_session.js";
+
+type Part<O extends Op> = { body: Answer<O>; buffers?: Uint8Array[] };
+type Send = (message: unknown, buffers: DataView[]) => void;
+
+const PART_POINTS = 65_536;
+const CHANGING: ReadonlySet<Op> = new Set(["select", "filter", "sort", "arm", "act", "undo", "redo", "similar"]);
+
+export interface FakeOptions {
+  count?: number;
+  labels?: readonly string[];
+  /** Milliseconds until an answer; a function is asked anew for each request. */
+  delayMs?: number | (() => number);
+}
+
+export class FakeKernel {
+  readonly session: FakeSession;
+  /** Every request as it came over the wire, for tests. */
+  readonly heard: { op: string; panel: string; body: unknown; bytes: number }[] = [];
+  /** What a panel wants kept; the real kernel puts it into the panel's trait `config`. */
+  onConfigure: (ask: Ask<"configure">) => void = () => {};
+  paused = false;
+  readonly #delay: () => number;
+  readonly #held: (() => void)[] = [];
+  readonly #cancelled = new Set<number>();
+  #listeners: Send[] = [];
+  #seq = 0;
+
+  constructor({ count = 10_000, labels, delayMs = 0 }: FakeOptions = {}) {
+    this.session = new FakeSession(count, labels);
+    this.#delay = typeof delayMs === "function" ? delayMs : () => delayMs;
+  }
+
+  connect(send: Send): void {
+    this.#listeners.push(send);
+  }
+
+  /** Takes what the browser sent over the comm. */
+  receive(wire: unknown): void {
+    const message = fromWire(structuredClone(wire)) as Upward;
+    if (message.k === "cancel") this.#cancelled.add(message.id);
+    if (message.k !== "req") return;
+    this.heard.push({ op: message.op, panel: message.panel, body: message.body, bytes: JSON.stringify(wire).length });
+    const run = (): void => this.#answer(message.id, camelOp(message.op), message.body);
+    if (this.paused) this.#held.push(run);
+    else this.#later(run);
+  }
+
+  /** Ends a pause: answers what was held, in order. */
+  resume(): void {
+    this.paused = false;
+    for (const run of this.#held.splice(0)) this.#later(run);
+  }
+
+  event(topic: "state" | "toast" | "progress", body: unknown): void {
+    this.#send({ v: 1, k: "evt", seq: ++this.#seq, rev: this.session.rev, topic, body }, []);
+  }
+
+  /** What a widget's trait `boot` holds for these requests. */
+  boot(...asks: { [O in Op]: { op: O; ask: Ask<O> } }[Op][]): unknown[] {
+    return asks.map(({ op, ask }) => {
+      const [first] = this.#do(op, ask);
+      if (first === undefined) throw new Error(`Nothing answers ${op}.`);
+      const reply = { op: snakeOp(op), ask, rev: this.session.rev, body: first.body };
+      return { ...(toWire(reply) as object), buffers: views(first.buffers) };
+    });
+  }
+
+  #later(run: () => void): void {
+    const delay = this.#delay();
+    if (delay > 0) setTimeout(run, delay);
+    else queueMicrotask(run);
+  }
+
+  #answer(id: number, op: Op, body: unknown): void {
+    const { session } = this;
+    const fail = (error: { code: string; message: string; hint: string | null }): void =>
+      this.#send({ v: 1, k: "res", id, ok: false, rev: session.rev, part: 0, last: true, error }, []);
+    if (this.#cancelled.delete(id)) {
+      fail({ code: "cancelled", message: "Cancelled.", hint: null });
+      return;
+    }
+    try {
+      const parts = this.#do(op, body as Ask<Op>);
+      parts.forEach((part, i) => {
+        const head = { v: 1, k: "res", id, ok: true, rev: session.rev, part: i, last: i === parts.length - 1 };
+        this.#send({ ...head, body: part.body }, views(part.buffers));
+      });
+      if (CHANGING.has(op)) this.event("state", session.state());
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      fail({ code: error.code, message: error.message, hint: error.hint });
+    }
+  }
+
+  #send(message: unknown, buffers: DataView[]): void {
+    const wire = toWire(message);
+    for (const send of this.#listeners) send(structuredClone(wire), buffers);
+  }
+
+  #do(op: Op, body: unknown): Part<Op>[] {
+    const { session } = this;
+    const python = "session.selection";
+    const doers: { [O in Op]: (ask: Ask<O>) => Part<O> | Part<O>[] } = {
+      hello: () => ({ body: { protocol: 1, state: session.state() } }),
+      points: (ask) => this.#points(ask.color),
+      colors: (ask) => ({
+        body: {
+          offset: 0,
+          count: session.samples.length,
+          total: session.samples.length,
+          legend: this.#legend(ask.color).legend,
+        },
+        buffers: [this.#legend(ask.color).bytes],
+      }),
+      marks: () => ({
+        body: {
+          total: session.samples.length,
+          selectionVersion: session.selectionVersion,
+          filterVersion: session.filterVersion,
+        },
+        buffers: [
+          bits(session.samples, (sample) => session.selected[sample.no] === 1),
+          bits(session.samples, (sample) => session.visible(sample)),
+        ],
+      }),
+      peek: (ask) => {
+        const sample = session.samples[ask.no ?? ask.index ?? 0];
+        if (sample === undefined) throw new Refusal("unknown_sample", "There is no such sample.");
+        const { no, id, label } = sample;
+        const problem = no === UNREADABLE ? "cannot identify image file" : null;
+        const caption = `brightness ${sample.brightness.toFixed(2)}`;
+        const buffers = problem === null ? [picture(sample, 32)] : [];
+        return { body: { no, id, label, caption, mime: problem === null ? "image/bmp" : null, problem }, buffers };
+      },
+      locate: (ask) => ({
+        body: {
+          places: ask.nos.map((no) => [session.samples[no]?.x ?? 0, session.samples[no]?.y ?? 0] as [number, number]),
+        },
+      }),
+      page: (ask) => this.#page(ask),
+      inspect: (ask) => this.#inspect(ask.no),
+      facets: (ask) => ({
+        body: {
+          facets: (ask.columns ?? ["label", "split", "stars", "street", "taken_at", "price", "brightness"]).map((c) =>
+            this.#facet(c, ask.bars),
+          ),
+        },
+      }),
+      facetValues: (ask) => {
+        const bars = session.bars(ask.column, ask.search);
+        return { body: { bars: bars.slice(0, ask.limit), more: Math.max(bars.length - ask.limit, 0) } };
+      },
+      select: (ask) => {
+        session.select(ask.shape, ask.mode);
+        return { body: { ...session.state().selection, python } };
+      },
+      filter: (ask) => {
+        session.filter(ask.source, ask.clause);
+        const { count, version } = session.state().filter;
+        return { body: { count, version, python: "session.where(…)" } };
+      },
+      sort: (ask) => {
+        session.setSort(ask.sort);
+        return { body: { sort: session.sort } };
+      },
+      arm: (ask) => {
+        session.armed = ask.armed;
+        return { body: { armed: ask.armed } };
+      },
+      act: (ask) => ({ body: session.act(ask.verb, ask.arguments, ask.target, ask.uuid) }),
+      undo: () => ({ body: session.step("undo") }),
+      redo: () => ({ body: session.step("redo") }),
+      similar: (ask) => ({ body: { count: session.similar(ask.target), sort: session.sort, embedding: "auto" } }),
+      complete: (ask) => ({ body: this.#complete(ask) }),
+      configure: (ask) => {
+        this.onConfigure(ask);
+        return { body: {} };
+      },
+    };
+    const answer = (doers[op] as (ask: unknown) => Part<Op> | Part<Op>[])(body);
+    return Array.isArray(answer) ? answer : [answer];
+  }
+
+  #points(color: string | null): Part<"points">[] {
+    const { samples } = this.session;
+    const xs = samples.map((sample) => sample.x);
+    const ys = samples.map((sample) => sample.y);
+    const low = (values: number[]): number => values.reduce((a, b) => Math.min(a, b), 0);
+    const high = (values: number[]): number => values.reduce((a, b) => Math.max(a, b), 1);
+    const bounds: [number, number, number, number] = [low(xs), low(ys), high(xs), high(ys)];
+    const { legend, bytes } = this.#legend(color);
+    const parts: Part<"points">[] = [];
+    for (let offset = 0; offset < Math.max(samples.length, 1); offset += PART_POINTS) {
+      const slice = samples.slice(offset, offset + PART_POINTS);
+      const places = new Uint16Array(slice.length * 2);
+      slice.forEach((sample, i) => {
+        places[2 * i] = ((sample.x - bounds[0]) / (bounds[2] - bounds[0])) * 65535;
+        places[2 * i + 1] = ((sample.y - bounds[1]) / (bounds[3] - bounds[1])) * 65535;
+      });
+      const body = { projection: PROJECTION, offset, count: slice.length, total: samples.length, bounds, legend };
+      parts.push({ body, buffers: [new Uint8Array(places.buffer), bytes.slice(offset, offset + slice.length)] });
+    }
+    return parts;
+  }
+
+  #legend(column: string | null): { legend: Legend; bytes: Uint8Array } {
+    const { session } = this;
+    const bytes = new Uint8Array(session.samples.length);
+    if (column === null) return { legend: { kind: "none" }, bytes };
+    const values = session.samples.map((sample) => session.value(sample, column));
+    if (values.some((value) => typeof value === "number")) {
+      const numbers = values.filter((value) => typeof value === "number");
+      const low = numbers.reduce((a, b) => Math.min(a, b));
+      const high = numbers.reduce((a, b) => Math.max(a, b));
+      values.forEach((value, i) => {
+        bytes[i] = typeof value === "number" ? Math.round(((value - low) / (high - low)) * 254) : 255;
+      });
+      return { legend: { kind: "number", column, low, high }, bytes };
+    }
+    const bars = session.bars(column);
+    const entries = bars
+      .slice(0, 254)
+      .map((bar, i) => ({ value: bar.value, count: bar.total, color: bar.value === null ? 255 : i }));
+    const places = new Map(entries.map((entry) => [entry.value, entry.color]));
+    values.forEach((value, i) => {
+      bytes[i] = places.get(value === null ? null : String(value)) ?? 255;
+    });
+    return { legend: { kind: "category", column, entries, more: Math.max(bars.length - 254, 0) }, bytes };
+  }
+
+  #page(ask: Ask<"page">): Part<"page"> {
+    const { session } = this;
+    const order = session.order();
+    const page = order.slice(ask.offset, ask.offset + ask.limit).flatMap((no) => session.samples[no] ?? []);
+    const pictures = ask.thumbs
+      ? page.map((s) => (s.no === UNREADABLE ? new Uint8Array() : picture(s, Math.min(ask.px, 32))))
+      : [];
+    const starts = [0];
+    for (const bytes of pictures) starts.push((starts.at(-1) ?? 0) + bytes.length);
+    const joined = new Uint8Array(starts.at(-1) ?? 0);
+    pictures.forEach((bytes, i) => void joined.set(bytes, starts[i]));
+    return {
+      body: {
+        orderId: session.orderId,
+        total: order.length,
+        offset: ask.offset,
+        nos: page.map((sample) => sample.no),
+        ids: page.map((sample) => sample.id),
+        labels: page.map((sample) => sample.label),
+        tags: page.map((sample) => [...sample.tags]),
+        queued: page.map((sample) => sample.queues.size > 0),
+        excluded: page.map((sample) => sample.excluded),
+        selected: page.map((sample) => session.selected[sample.no] === 1),
+        captions: page.map((sample) => {
+          const value = ask.caption === null ? null : session.value(sample, ask.caption);
+          return value === null ? null : typeof value === "number" ? value.toPrecision(3) : String(value);
+        }),
+        thumbs: ask.thumbs
+          ? {
+              mime: page.map(() => "image/bmp"),
+              starts,
+              problems: page.map((s) => (s.no === UNREADABLE ? "cannot identify image file" : null)),
+            }
+          : null,
+      },
+      buffers: ask.thumbs ? [joined] : [],
+    };
+  }
+
+  #inspect(no: number): Part<"inspect"> {
+    const sample = this.session.samples[no];
+    if (sample === undefined) throw new Refusal("unknown_sample", `There is no sample number ${no}.`);
+    const broken = no === UNREADABLE;
+    const field = (name: string, type: string, value: unknown) => ({
+      name,
+      type,
+      value: value === null ? null : String(value),
+    });
+    return {
+      body: {
+        no,
+        id: sample.id,
+        label: sample.label,
+        tags: [...sample.tags],
+        queues: [...sample.queues].map(([queue, reason]) => ({ queue, state: "pending", reason: reason || null })),
+        excluded: sample.excluded,
+        fields: [
+          field("split", "VARCHAR", sample.split),
+          field("width_px", "UINTEGER", 96),
+          field("height_px", "UINTEGER", 96),
+          field("brightness", "FLOAT", sample.brightness.toFixed(4)),
+          field("price", "DOUBLE", sample.price),
+          field("media", "VARCHAR", sample.id),
+        ],
+        history: sample.history,
+        picture: broken ? null : { mime: "image/bmp", widthPx: 96, heightPx: 96 },
+        problem: broken ? "cannot identify image file" : null,
+      },
+      buffers: broken ? [] : [picture(sample, 96)],
+    };
+  }
+
+  #facet(column: string, bars: number): Facet {
+    const { session } = this;
+    if (["label", "split", "tags", "queues", "street", "excluded"].includes(column)) {
+      const all = session.bars(column);
+      const type = column === "tags" || column === "queues" ? "VARCHAR[]" : "VARCHAR";
+      return { kind: "bars", column, type, bars: all.slice(0, bars), more: Math.max(all.length - bars, 0) };
+    }
+    const values = session.samples
+      .map((sample) => session.value(sample, column))
+      .map((v) => (typeof v === "number" ? v : Number.NaN));
+    const known = values.filter((value) => !Number.isNaN(value));
+    const low = known.reduce((a, b) => Math.min(a, b), Infinity);
+    const high = known.reduce((a, b) => Math.max(a, b), -Infinity);
+    // Whole numbers stand in the middle of their bins, as in the kernel.
+    const whole = column === "stars";
+    const steps = whole ? high - low + 1 : 24;
+    const [first, width] = whole ? [low - 0.5, 1] : [low, (high - low) / steps];
+    const edges = Array.from({ length: steps + 1 }, (_, i) => first + width * i);
+    const [total, visible, selected] = [0, 1, 2].map(() => new Array<number>(steps).fill(0)) as [
+      number[],
+      number[],
+      number[],
+    ];
+    session.samples.forEach((sample, i) => {
+      const value = values[i] ?? Number.NaN;
+      if (Number.isNaN(value)) return;
+      const bin = Math.min(Math.floor((value - first) / width), steps - 1);
+      total[bin] = (total[bin] ?? 0) + 1;
+      if (session.visible(sample, `facet:${column}`)) visible[bin] = (visible[bin] ?? 0) + 1;
+      if (session.selected[sample.no]) selected[bin] = (selected[bin] ?? 0) + 1;
+    });
+    const type = whole ? "INTEGER" : column === "taken_at" ? "TIMESTAMP" : "DOUBLE";
+    return { kind: "histogram", column, type, edges, total, visible, selected, missing: values.length - known.length };
+  }
+
+  #complete(ask: Ask<"complete">): Answer<"complete"> {
+    const state = this.session.state();
+    const [word = ""] = /[\w]*$/.exec(ask.text.slice(0, ask.cursor)) ?? [];
+    const names = { filter: state.columns, tag: state.tags, label: state.labels, queue: state.queues }[ask.what];
+    const start = ask.what === "filter" ? ask.cursor - word.length : 0;
+    const wanted = (ask.what === "filter" ? word : ask.text).toLowerCase();
+    const items = names
+      .filter((item) => item.name.toLowerCase().startsWith(wanted))
+      .map((item) => ({
+        text: item.name,
+        kind: ask.what === "filter" ? "column" : ask.what,
+        detail: "count" in item ? String(item.count) : item.type,
+      }));
+    return { from: start, to: ask.cursor, items };
+  }
+}
+
+const snakeOp = (op: Op): string => (op === "facetValues" ? "facet_values" : op);
+const camelOp = (op: string): Op => (op === "facet_values" ? "facetValues" : op) as Op;
+const views = (buffers: readonly Uint8Array[] = []): DataView[] =>
+  buffers.map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+
+function bits<T>(items: readonly T[], test: (item: T) => boolean): Uint8Array {
+  const bytes = new Uint8Array(Math.ceil(items.length / 8));
+  items.forEach((item, i) => {
+    if (test(item)) bytes[i >> 3] = (bytes[i >> 3] ?? 0) | (1 << (i % 8));
+  });
+  return bytes;
+}

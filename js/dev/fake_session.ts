@@ -1,0 +1,400 @@
+/** The made-up session's state and decisions, in plain loops over all samples: what the real kernel does with DuckDB and numpy. */
+import { formatCount } from "../core/dom.js";
+import type { Ask, Bar, ColumnInfo, FilterClause, SessionState, Shape, Sort, Target, Verb } from "../core/protocol.js";
+import { type FakeSample, makeSamples } from "./fake_data.js";
+
+export class Refusal extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly hint: string | null = null,
+  ) {
+    super(message);
+  }
+}
+
+type Value = string | number | boolean | null;
+
+interface Event {
+  uuid: string;
+  sentence: string;
+  count: number;
+  swap: () => void; // does it again when undone, undoes it when done
+}
+
+const COLUMNS: ColumnInfo[] = [
+  { name: "sample_id", type: "VARCHAR", kind: "text" },
+  { name: "label", type: "VARCHAR", kind: "category" },
+  { name: "split", type: "VARCHAR", kind: "category" },
+  { name: "brightness", type: "FLOAT", kind: "number" },
+  { name: "price", type: "DOUBLE", kind: "number" },
+  { name: "stars", type: "INTEGER", kind: "number" },
+  { name: "street", type: "VARCHAR", kind: "category" },
+  { name: "taken_at", type: "TIMESTAMP", kind: "time" },
+  { name: "excluded", type: "BOOLEAN", kind: "bool" },
+];
+
+const DAY_MS = 86_400_000;
+
+/** Columns that need no memory: a whole number, a time, and a category with more values than a list can show. */
+const MADE: Record<string, (no: number) => Value> = {
+  stars: (no) => 1 + (((no * 7 + (no >> 3)) % 11) % 5),
+  taken_at: (no) => Date.UTC(2024, 0, 1) + Math.floor((((no * 37) % 1000) / 1000) ** 2 * 700) * DAY_MS,
+  street: (no) => `${["Oak", "Elm", "Birch", "Maple", "Cedar", "Ash"][no % 6]} Street ${1 + (no % 13)}`,
+};
+
+export const PROJECTION = "auto/pca";
+
+export class FakeSession {
+  readonly samples: FakeSample[];
+  readonly selected: Uint8Array;
+  rev = 1;
+  selectionVersion = 1;
+  filterVersion = 1;
+  orderId = "order-1";
+  sort: Sort = { by: "added", descending: false };
+  armed: SessionState["armed"] = null;
+  readonly clauses = new Map<string, FilterClause>();
+  readonly #done: Event[] = [];
+  readonly #undone: Event[] = [];
+  readonly #known = new Map<string, Event | null>();
+  #order: number[] | null = null;
+  #likeness: { token: string; nos: number[] } | null = null;
+
+  constructor(count: number, labels?: readonly string[]) {
+    this.samples = makeSamples(count, labels);
+    this.selected = new Uint8Array(count);
+  }
+
+  state(): SessionState {
+    const counted = (lists: (sample: FakeSample) => Iterable<string>) => {
+      const counts = new Map<string, number>();
+      for (const sample of this.samples)
+        for (const name of lists(sample)) counts.set(name, (counts.get(name) ?? 0) + 1);
+      return [...counts].map(([name, count]) => ({ name, count })).sort((a, b) => b.count - a.count);
+    };
+    const count = this.selected.reduce((sum, bit) => sum + bit, 0);
+    return {
+      rev: this.rev,
+      name: "pets.duckdb",
+      sampleCount: this.samples.length,
+      columns: COLUMNS,
+      labels: counted((sample) => (sample.label === null ? [] : [sample.label])),
+      tags: counted((sample) => sample.tags),
+      queues: counted((sample) => sample.queues.keys()),
+      projections: [{ name: PROJECTION, method: "pca", embedding: "auto", count: this.samples.length, stale: 0 }],
+      selection: { count, version: this.selectionVersion },
+      filter: {
+        count: this.order().length,
+        version: this.filterVersion,
+        text: [...this.clauses.values()].map((clause) => (clause.type === "sql" ? clause.text : "")).join(""),
+        clauses: [...this.clauses].map(([source, clause]) => ({
+          source,
+          sentence: sentenceOf(clause),
+          column: "column" in clause ? clause.column : null,
+          clause,
+        })),
+      },
+      history: { undo: this.#done.at(-1)?.sentence ?? null, redo: this.#undone.at(-1)?.sentence ?? null },
+      sort: this.sort,
+      armed: this.armed,
+    };
+  }
+
+  value(sample: FakeSample, column: string): Value {
+    const made = MADE[column];
+    if (made !== undefined) return made(sample.no);
+    const value = (sample as unknown as Record<string, Value>)[column === "sample_id" ? "id" : column];
+    if (value === undefined)
+      throw new Refusal("unknown_column", `There is no column “${column}”.`, "Did you mean “label”?");
+    return value;
+  }
+
+  /** All values of a list; the one value of any other column. */
+  values(sample: FakeSample, column: string): Value[] {
+    if (column === "tags") return [...sample.tags];
+    if (column === "queues") return [...sample.queues.keys()];
+    return [this.value(sample, column)];
+  }
+
+  visible(sample: FakeSample, without?: string): boolean {
+    if (sample.excluded) return false;
+    for (const [source, clause] of this.clauses) {
+      if (source !== without && !this.#passes(sample, clause)) return false;
+    }
+    return true;
+  }
+
+  /** The numbers of the samples that pass the filter, sorted. */
+  order(): number[] {
+    if (this.#order !== null) return this.#order;
+    const nos = this.samples.filter((sample) => this.visible(sample)).map((sample) => sample.no);
+    const { sort } = this;
+    if (sort.by === "similar" && this.#likeness?.token === sort.token) {
+      const places = new Map(this.#likeness.nos.map((no, i) => [no, i]));
+      nos.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
+    } else if (sort.by === "column") {
+      const values = this.samples.map((sample) => this.value(sample, sort.column));
+      nos.sort((a, b) => compare(values[a] ?? null, values[b] ?? null) || a - b);
+    }
+    if (sort.descending) nos.reverse();
+    this.#order = nos;
+    return nos;
+  }
+
+  select(shape: Shape, mode: Ask<"select">["mode"]): void {
+    const hit = this.#hit(shape);
+    for (const sample of this.samples) {
+      const before = this.selected[sample.no] === 1;
+      const now = hit(sample);
+      const after = { replace: now, add: before || now, subtract: before && !now, intersect: before && now }[mode];
+      this.selected[sample.no] = after ? 1 : 0;
+    }
+    this.selectionVersion++;
+  }
+
+  filter(source: string, clause: FilterClause | null): void {
+    if (clause === null) this.clauses.delete(source);
+    else {
+      if (clause.type === "sql") parseText(clause.text);
+      this.clauses.set(source, clause);
+    }
+    this.filterVersion++;
+    this.#newOrder();
+  }
+
+  setSort(sort: Sort): void {
+    if (sort.by === "column") this.value(this.samples[0] as FakeSample, sort.column);
+    this.sort = sort;
+    this.#newOrder();
+  }
+
+  similar(target: Target): number {
+    const nos = this.#targetNos(target);
+    const [x, y] = [0, 1].map((axis) => nos.reduce((sum, no) => sum + this.#place(no)[axis as 0 | 1], 0) / nos.length);
+    const far = (no: number): number => Math.hypot(this.#place(no)[0] - (x ?? 0), this.#place(no)[1] - (y ?? 0));
+    const token = `like-${this.rev}-${this.selectionVersion}`;
+    this.#likeness = { token, nos: this.samples.map((sample) => sample.no).sort((a, b) => far(a) - far(b)) };
+    this.setSort({ by: "similar", token, label: `${formatCount(nos.length)} selected`, descending: false });
+    return this.samples.length;
+  }
+
+  act(verb: Verb, args: Ask<"act">["arguments"], target: Target, uuid: string) {
+    if (!this.#known.has(uuid)) this.#known.set(uuid, this.#decide(verb, args, this.#targetNos(target), uuid));
+    const event = this.#known.get(uuid) ?? null;
+    const python = `session.selection.${verb}(${Object.values(args)
+      .map((value) => JSON.stringify(value))
+      .join(", ")})`;
+    return event === null
+      ? { event: null, count: 0, sentence: "Nothing changed.", python }
+      : { event: this.rev, count: event.count, sentence: event.sentence, python };
+  }
+
+  step(direction: "undo" | "redo") {
+    const [from, to] = direction === "undo" ? [this.#done, this.#undone] : [this.#undone, this.#done];
+    const event = from.pop();
+    if (event === undefined) return { event: null, count: 0, sentence: `Nothing to ${direction}.` };
+    event.swap();
+    to.push(event);
+    this.#changed();
+    const did = direction === "undo" ? "Undone" : "Redone";
+    return { event: this.rev, count: event.count, sentence: `${did}: ${event.sentence}` };
+  }
+
+  bars(column: string, search = ""): Bar[] {
+    const bars = new Map<Value, Bar>();
+    for (const sample of this.samples) {
+      const visible = this.visible(sample, `facet:${column}`);
+      for (const value of this.values(sample, column)) {
+        let bar = bars.get(value);
+        if (bar === undefined) {
+          bar = { value: value === null ? null : String(value), total: 0, visible: 0, selected: 0 };
+          bars.set(value, bar);
+        }
+        bar.total++;
+        if (visible) bar.visible++;
+        if (this.selected[sample.no]) bar.selected++;
+      }
+    }
+    return [...bars.values()]
+      .filter((bar) => (bar.value ?? "").toLowerCase().includes(search.toLowerCase()))
+      .sort((a, b) => b.total - a.total);
+  }
+
+  #decide(verb: Verb, args: Ask<"act">["arguments"], nos: number[], uuid: string): Event | null {
+    const swaps: (() => void)[] = [];
+    let sentence = "";
+    for (const no of nos) {
+      const sample = this.samples[no] as FakeSample;
+      const swap = swapOf(sample, verb, args);
+      if (swap !== null) swaps.push(swap);
+    }
+    const what = {
+      tag: `Tagged % ${quote(args.tag)}`,
+      untag: `Removed the tag ${quote(args.tag)} from %`,
+      relabel: `Relabelled % as ${quote(args.label)}`,
+      enqueue: `Queued % in ${quote(args.queue)}`,
+      exclude: "Excluded %",
+      include: "Took % back in",
+    }[verb];
+    if (swaps.length === 0) return null;
+    sentence = `${what.replace("%", swaps.length === 1 ? "1 sample" : `${formatCount(swaps.length)} samples`)}.`;
+    const swap = (): void => {
+      for (const one of swaps) one();
+    };
+    swap();
+    for (const no of nos) {
+      this.samples[no]?.history.push({ at: "2026-01-02T10:00:00Z", author: "you", sentence, undone: false });
+    }
+    const event = { uuid, sentence, count: swaps.length, swap };
+    this.#done.push(event);
+    this.#undone.length = 0;
+    this.#changed();
+    return event;
+  }
+
+  #changed(): void {
+    this.rev++;
+    this.#newOrder();
+  }
+
+  #newOrder(): void {
+    this.#order = null;
+    this.orderId = `order-${this.rev}-${this.filterVersion}-${JSON.stringify(this.sort)}`;
+  }
+
+  #place(no: number): [number, number] {
+    const sample = this.samples[no];
+    return [sample?.x ?? 0, sample?.y ?? 0];
+  }
+
+  #targetNos(target: Target): number[] {
+    if (target.type === "samples") return target.nos;
+    return this.samples.filter((sample) => this.selected[sample.no]).map((sample) => sample.no);
+  }
+
+  #hit(shape: Shape): (sample: FakeSample) => boolean {
+    switch (shape.type) {
+      case "polygon":
+        return (sample) => inside(shape.points, sample.x, sample.y) && this.visible(sample);
+      case "box":
+        return (s) => s.x >= shape.x0 && s.x <= shape.x1 && s.y >= shape.y0 && s.y <= shape.y1 && this.visible(s);
+      case "points":
+        return among(shape.indices);
+      case "samples":
+        return among(shape.nos);
+      case "range":
+        this.#fresh(shape.orderId);
+        return among(this.order().slice(shape.from, shape.to + 1));
+      case "positions": {
+        this.#fresh(shape.orderId);
+        const order = this.order();
+        return among(shape.positions.map((position) => order[position] ?? -1));
+      }
+      case "predicate": {
+        const test = parseText(shape.text);
+        return (sample) => test(sample, this);
+      }
+      case "all":
+        return (sample) => this.visible(sample);
+      case "invert":
+        return (sample) => !this.selected[sample.no] && this.visible(sample);
+      case "none":
+        return () => false;
+    }
+  }
+
+  #fresh(orderId: string): void {
+    if (orderId !== this.orderId) throw new Refusal("stale_order", "The order changed meanwhile.", "Select again.");
+  }
+
+  #passes(sample: FakeSample, clause: FilterClause): boolean {
+    if (clause.type === "sql") return parseText(clause.text)(sample, this);
+    const values = this.values(sample, clause.column);
+    if (clause.type === "range") {
+      const [value] = values;
+      return typeof value === "number" && value >= (clause.low ?? -Infinity) && value <= (clause.high ?? Infinity);
+    }
+    const named = values.some((value) => clause.values.includes(value === null ? null : String(value)));
+    return named === (clause.type === "in");
+  }
+}
+
+const quote = (name: string | null | undefined): string => (name == null ? "nothing" : `“${name}”`);
+
+function among(nos: readonly number[]): (sample: FakeSample) => boolean {
+  const set = new Set(nos);
+  return (sample) => set.has(sample.no);
+}
+
+/** A function that makes the change when called, and takes it back when called again; null when there is nothing to change. */
+function swapOf(sample: FakeSample, verb: Verb, args: Ask<"act">["arguments"]): (() => void) | null {
+  if (verb === "tag" || verb === "untag") {
+    const tag = args.tag ?? "";
+    if (sample.tags.has(tag) === (verb === "tag")) return null;
+    return () => void (sample.tags.delete(tag) || sample.tags.add(tag));
+  }
+  if (verb === "relabel") {
+    let other = args.label ?? null;
+    if (sample.label === other) return null;
+    return () => {
+      [sample.label, other] = [other, sample.label];
+    };
+  }
+  if (verb === "enqueue") {
+    const queue = args.queue ?? "";
+    if (sample.queues.has(queue)) return null;
+    return () => void (sample.queues.delete(queue) || sample.queues.set(queue, args.reason ?? ""));
+  }
+  if (sample.excluded === (verb === "exclude")) return null;
+  return () => {
+    sample.excluded = !sample.excluded;
+  };
+}
+
+function compare(a: Value, b: Value): number {
+  if (a === null || b === null) return Number(a === null) - Number(b === null);
+  return a < b ? -1 : Number(a > b);
+}
+
+function inside(points: readonly number[], x: number, y: number): boolean {
+  let odd = false;
+  for (let i = 0, j = points.length - 2; i < points.length; j = i, i += 2) {
+    const [x0 = 0, y0 = 0, x1 = 0, y1 = 0] = [points[i], points[i + 1], points[j], points[j + 1]];
+    if (y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) odd = !odd;
+  }
+  return odd;
+}
+
+/** `column = 'value'`, `column < number` and the like, joined by `and`: as much SQL as a page without a database needs. */
+function parseText(text: string): (sample: FakeSample, session: FakeSession) => boolean {
+  const tests = text.split(/\s+and\s+/i).map((part) => {
+    const match = /^\s*(\w+)\s*(=|<>|<=|>=|<|>)\s*('([^']*)'|-?[\d.]+)\s*$/.exec(part);
+    if (match === null)
+      throw new Refusal("filter", `“${part.trim()}” is no condition.`, "Try label = 'cat' and brightness < 0.2");
+    const [, column = "", operator = "=", raw = "", quoted] = match;
+    if (!COLUMNS.some((known) => known.name === column)) {
+      throw new Refusal(
+        "filter",
+        `There is no column “${column}”.`,
+        `Columns: ${COLUMNS.map((c) => c.name).join(", ")}`,
+      );
+    }
+    const wanted: Value = quoted ?? Number(raw);
+    return (sample: FakeSample, session: FakeSession): boolean => {
+      const order = compare(session.value(sample, column), wanted);
+      return (
+        { "=": order === 0, "<>": order !== 0, "<": order < 0, ">": order > 0, "<=": order <= 0, ">=": order >= 0 }[
+          operator
+        ] ?? false
+      );
+    };
+  });
+  return (sample, session) => tests.every((test) => test(sample, session));
+}
+
+function sentenceOf(clause: FilterClause): string {
+  if (clause.type === "sql") return clause.text;
+  if (clause.type === "range") return `${clause.column} from ${clause.low ?? "lowest"} to ${clause.high ?? "highest"}`;
+  return `${clause.column} is ${clause.type === "in" ? "" : "not "}${clause.values.join(" or ")}`;
+}

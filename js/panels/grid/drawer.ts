@@ -1,0 +1,35 @@
+/** An inspector inside the grid, for notebooks that show no other: Enter must never do nothing. */
+import type { Panel } from "../../core/panel.js";
+import { mountInspector } from "../inspector/view.js";
+import type { Grid, GridConfig } from "./panel.js";
+
+export function mountDrawer({ hub, root, panelId, embedded, signal }: Panel<GridConfig>, grid: Grid): void {
+  if (embedded) return;
+  let open: AbortController | null = null;
+
+  const close = (): void => {
+    hub.store.inspected.value = null;
+    grid.scroller.focus({ preventScroll: true });
+  };
+  const show = (): void => {
+    const ending = new AbortController();
+    open = ending;
+    const place = document.createElement("div");
+    place.className = "dataide-inspector dataide-drawer";
+    root.append(place);
+    ending.signal.addEventListener("abort", () => place.remove());
+    mountInspector(place, hub, { panelId: `${panelId}-inspector`, close, signal: ending.signal });
+    place.focus({ preventScroll: true });
+  };
+  hub.dom.effectUntil(signal, () => {
+    const wanted = hub.store.inspected.value !== null && hub.store.inspectors.value === 0;
+    // Several grids may be on the page: the one with the keyboard or the pointer opens it.
+    const mine = root.contains(document.activeElement) || root.matches(":hover");
+    if (wanted && open === null && mine) show();
+    if (!wanted && open !== null) {
+      open.abort();
+      open = null;
+    }
+  });
+  signal.addEventListener("abort", () => open?.abort());
+}

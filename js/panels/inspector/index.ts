@@ -1,0 +1,53 @@
+/** Inspector: one sample with everything known about it. Twin of dataide/widgets/inspector.py. */
+import type { RenderProps } from "@anywidget/types";
+import { openPanel } from "../../core/panel.js";
+import { mountInspector } from "./view.js";
+
+interface InspectorConfig {
+  no: number | null;
+  heightPx: number;
+}
+
+async function render(props: RenderProps): Promise<void> {
+  const panel = await openPanel<InspectorConfig>(props, "inspector");
+  if (panel === null) return;
+  const { hub, root, panelId, embedded, signal } = panel;
+  const boot = panel.boot("inspect")?.reply ?? null;
+  const close = (): void => {
+    hub.store.inspected.value = null;
+  };
+  const inspector = mountInspector(root, hub, {
+    panelId,
+    signal,
+    no: panel.config.no ?? null,
+    boot,
+    ...(embedded ? { close } : {}),
+  });
+  if (!embedded) {
+    const bar = document.createElement("div");
+    root.append(bar);
+    hub.ui.actionBar(bar, { root, panel: panelId, compact: true, target: inspector.target }, signal);
+  }
+  hub.ui.frame(root, signal);
+  countWhileInSight(root, hub.store.inspectors, signal);
+}
+
+/** An inspector scrolled out of sight does not help who presses Enter in another cell. */
+function countWhileInSight(root: HTMLElement, count: { value: number }, signal: AbortSignal): void {
+  let counted = false;
+  const set = (seen: boolean): void => {
+    if (seen === counted) return;
+    counted = seen;
+    count.value += seen ? 1 : -1;
+  };
+  const observer = new IntersectionObserver((entries) =>
+    set(entries.at(-1)?.isIntersecting === true && !signal.aborted),
+  );
+  observer.observe(root);
+  signal.addEventListener("abort", () => {
+    observer.disconnect();
+    set(false);
+  });
+}
+
+export default { render };

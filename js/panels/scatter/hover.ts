@@ -1,0 +1,126 @@
+/** The small card with picture and names beside the pointer, and the ring around the point it belongs to. */
+import type { HubExports } from "../../core/contract.js";
+import type { Peek } from "../../core/protocol.js";
+
+const WAIT_MS = 60;
+const PICTURE_PX = 128;
+const GAP_PX = 16;
+const KEPT = 300;
+
+/** The corner of the card that covers neither pointer nor point and stays inside the plot, if it can. */
+export function cardPlace(
+  at: { x: number; y: number },
+  card: { width: number; height: number },
+  stage: { width: number; height: number },
+): { x: number; y: number } {
+  const fitsRight = at.x + GAP_PX + card.width <= stage.width - 4;
+  const fitsLeft = at.x - GAP_PX - card.width >= 4;
+  const clampY = (y: number) => Math.max(4, Math.min(stage.height - card.height - 4, y));
+  if (fitsRight || fitsLeft) {
+    return { x: fitsRight ? at.x + GAP_PX : at.x - GAP_PX - card.width, y: clampY(at.y - card.height / 2) };
+  }
+  // No room on either side: above or below, wherever there is more.
+  const below = stage.height - at.y > at.y;
+  const x = Math.max(4, Math.min(stage.width - card.width - 4, at.x - card.width / 2));
+  return { x, y: below ? at.y + GAP_PX : at.y - GAP_PX - card.height };
+}
+
+export interface HoverOptions {
+  stage: HTMLElement;
+  panel: string;
+  signal: AbortSignal;
+  projection(): string | null;
+  /** Where the point stands on the screen now. */
+  placeOf(index: number): { x: number; y: number } | null;
+  ring(index: number | null): void;
+}
+
+export class Hover {
+  index: number | null = null;
+  /** The sample that this panel put into `store.hovered`. */
+  ours: number | null = null;
+  private readonly card = document.createElement("div");
+  private readonly peeks = new Map<number, Peek>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly hub: Pick<HubExports, "client" | "store" | "lit" | "images">,
+    private readonly options: HoverOptions,
+  ) {
+    this.card.className = "card dataide-popover";
+    this.card.setAttribute("role", "tooltip");
+    this.card.hidden = true;
+    options.stage.append(this.card);
+    options.signal.addEventListener("abort", () => this.show(null));
+  }
+
+  /** The point under the pointer, or none. */
+  show(index: number | null): void {
+    if (index === this.index) return;
+    clearTimeout(this.timer);
+    this.index = index;
+    this.card.hidden = true;
+    this.options.ring(index);
+    if (index === null) {
+      const { hovered } = this.hub.store;
+      if (this.ours !== null && hovered.value === this.ours) hovered.value = null;
+      this.ours = null;
+      return;
+    }
+    this.timer = setTimeout(() => void this.peek(index), WAIT_MS);
+  }
+
+  /** What is remembered about points may be wrong after a change of the data. */
+  forget(): void {
+    this.peeks.clear();
+  }
+
+  private async peek(index: number): Promise<void> {
+    const known = this.peeks.get(index);
+    if (known && (known.mime === null || this.hub.images.get(known.no, PICTURE_PX))) return this.open(index, known);
+    const projection = this.options.projection();
+    if (projection === null) return;
+    const body = { projection, index, px: PICTURE_PX };
+    const { panel, signal } = this.options;
+    try {
+      const reply = await this.hub.client.ask("peek", body, { panel, signal });
+      const picture = reply.buffers[0];
+      if (reply.body.mime && picture) this.hub.images.put(reply.body.no, PICTURE_PX, reply.body.mime, picture);
+      this.peeks.set(index, reply.body);
+      const oldest = this.peeks.keys().next().value;
+      if (this.peeks.size > KEPT && oldest !== undefined) this.peeks.delete(oldest);
+      this.open(index, reply.body);
+    } catch {
+      // A newer point took its place, or the kernel cannot answer: the frame of the panel says that.
+    }
+  }
+
+  private open(index: number, peek: Peek): void {
+    if (index !== this.index || this.options.signal.aborted) return;
+    this.ours = peek.no;
+    this.hub.store.hovered.value = peek.no;
+    const { html, render, nothing } = this.hub.lit;
+    const url = peek.mime ? this.hub.images.get(peek.no, PICTURE_PX) : null;
+    const place = () => this.place(index);
+    render(
+      html`
+        ${url ? html`<img src=${url} alt="" draggable="false" @load=${place} />` : html`<div class="card-problem">${peek.problem ?? "no picture"}</div>`}
+        <div class="card-label">${peek.label ?? html`<span class="dataide-dim">no label</span>`}</div>
+        <div class="card-id">${peek.id}</div>
+        ${peek.caption && peek.caption !== peek.id && peek.caption !== peek.label ? html`<div class="card-caption">${peek.caption}</div>` : nothing}
+      `,
+      this.card,
+    );
+    this.card.hidden = false;
+    place();
+  }
+
+  private place(index: number): void {
+    const at = this.options.placeOf(index);
+    if (!at || this.card.hidden) return;
+    const { stage } = this.options;
+    const card = { width: this.card.offsetWidth, height: this.card.offsetHeight };
+    const { x, y } = cardPlace(at, card, { width: stage.clientWidth, height: stage.clientHeight });
+    this.card.style.transform = `translate(${Math.round(x)}px, ${Math.round(y)}px)`;
+  }
+}

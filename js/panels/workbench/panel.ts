@@ -1,0 +1,267 @@
+/** The workbench itself: its bars, its children, its keys, and what it says when there is nothing to show. */
+import type { AnyModel, Host } from "@anywidget/types";
+import type { Signal } from "@preact/signals-core";
+import type { TemplateResult } from "lit-html";
+import type { HubExports, PanelModel } from "../../core/contract.js";
+import type { SessionState, Sort } from "../../core/protocol.js";
+import { armedControl } from "./armed.js";
+import { chips } from "./chips.js";
+import { colorControl, sortControl } from "./controls.js";
+import { FilterBox } from "./filterbox.js";
+import { Frame } from "./frame.js";
+import { PARTS, type Part } from "./layout.js";
+
+export interface WorkbenchModel extends PanelModel {
+  facets: string;
+  scatter: string;
+  grid: string;
+  inspector: string;
+}
+
+const KEYS = [
+  ["/", "Filter box"],
+  ["Drag", "Lasso in the plot, box in the pictures, range in a histogram"],
+  ["Shift, Alt", "With a lasso: add, take away"],
+  ["Wheel", "Zoom the plot"],
+  ["Arrows", "Move in the pictures; Shift extends"],
+  ["Space", "Toggle the picture or the value"],
+  ["+ −", "Larger and smaller pictures"],
+  ["Alt click", "Leave a value of a facet out"],
+] as const;
+
+export class Workbench {
+  readonly #panel: string;
+  readonly #frame: Frame;
+  readonly #color: Signal<string | null>;
+  readonly #top = division("di-top");
+  readonly #drawer = division("di-drawer");
+  readonly #extra = division("di-extra");
+  #filterBox: FilterBox | null = null;
+  #scatterId = "";
+
+  constructor(
+    readonly hub: HubExports,
+    readonly host: Host,
+    readonly model: AnyModel<WorkbenchModel>,
+    readonly root: HTMLElement,
+    readonly signal: AbortSignal,
+  ) {
+    this.#panel = model.get("panel_id");
+    this.#color = hub.signals.signal<string | null>(null);
+    this.#frame = new Frame(hub, root, (name, value) => this.#keep(this.#panel, name, value), signal);
+  }
+
+  async start(): Promise<void> {
+    const { hub, root, signal, model } = this;
+    root.classList.add("dataide", "dataide-workbench");
+    root.dataset.dataidePanel = "workbench";
+    root.setAttribute("role", "region");
+    root.setAttribute("aria-label", "Workbench");
+    const bottom = division("di-bottom");
+    root.append(this.#top, this.#frame.body, bottom, this.#drawer, this.#frame.edge);
+    const configure = () => this.#frame.configure(model.get("config"));
+    model.on("change:config", configure);
+    signal.addEventListener("abort", () => model.off("change:config", configure));
+    configure();
+    this.#fillTop();
+    hub.ui.actionBar(bottom, { root, panel: this.#panel, extra: this.#extra, parts: ["decide", "keys"] }, signal);
+    hub.dom.effectUntil(signal, () => this.#fillExtra());
+    hub.dom.effectUntil(signal, () => this.#emptiness());
+    hub.ui.frame(root, signal);
+    hub.keyboard.attach(root, (event) => this.#key(event), signal, { keys: KEYS });
+    this.#inspector();
+    await Promise.all([this.#followColor(), ...PARTS.map((part) => this.#child(part))]);
+  }
+
+  #fillTop(): void {
+    const { hub, signal, root } = this;
+    const first = division("di-line");
+    const second = division("di-line di-second");
+    const box = division("di-filter-place");
+    const history = division("di-history");
+    const left = division("di-active-filters");
+    const right = division("di-controls");
+    first.append(box, history);
+    second.append(left, right);
+    this.#top.append(first, second);
+    this.#filterBox = new FilterBox(hub, this.#panel, box, signal);
+    hub.ui.actionBar(history, { root, panel: this.#panel, parts: ["count", "history"] }, signal);
+    hub.dom.effectUntil(signal, () => {
+      const state = hub.store.state.value;
+      hub.lit.render(state ? chips(hub, state, (sources) => this.#clear(sources)) : hub.lit.nothing, left);
+    });
+    hub.dom.effectUntil(signal, () => {
+      const state = hub.store.state.value;
+      hub.lit.render(state ? this.#controls(state) : hub.lit.nothing, right);
+    });
+  }
+
+  #controls(state: SessionState): TemplateResult {
+    const { hub } = this;
+    return hub.lit.html`${colorControl(hub, state, this.#color.value, (column) => {
+      this.#color.value = column;
+      this.#keep(this.#scatterId, "color", column);
+    })}${sortControl(hub, state, (sort) => this.#sort(sort))}`;
+  }
+
+  #sort(sort: Sort): void {
+    this.hub.client.ask("sort", { sort }, { panel: this.#panel }).catch((error) => this.#report(error));
+  }
+
+  #clear(sources: string[]): void {
+    for (const source of sources) {
+      this.hub.client.ask("filter", { source, clause: null }, { panel: this.#panel }).catch((error) => this.#report(error));
+    }
+  }
+
+  #report(error: unknown): void {
+    if (error instanceof DOMException && error.name === "AbortError") return;
+    const failure = (error as { failure?: { message: string; hint: string | null } }).failure;
+    const sentence = failure?.message ?? String(error);
+    this.hub.store.toast({ sentence, kind: "error", undoable: false, python: null, hint: failure?.hint ?? null });
+  }
+
+  #keep(panel: string, name: string, value: string | number | boolean | null): void {
+    // What cannot be kept (a lost kernel) still holds on this page; that is no reason for a message.
+    this.hub.client.ask("configure", { panel, name, value }, { panel: this.#panel }).catch(() => {});
+  }
+
+  /** The digits with their labels, and the armed control, behind the buttons of the action bar. */
+  #fillExtra(): void {
+    const { hub } = this;
+    const state = hub.store.state.value;
+    if (!state) return;
+    const { html } = hub.lit;
+    const digit = ([key, label]: readonly [string, string]) => html`<button
+      type="button"
+      class="di-digit"
+      aria-label="Label as ${label}"
+      title="Label what is selected as ${label} (${key})"
+      @click=${() => this.#label(label)}
+    >
+      <kbd aria-hidden="true">${key}</kbd>${key === label ? hub.lit.nothing : html`<span>${label}</span>`}
+    </button>`;
+    hub.lit.render(
+      html`<div class="di-digits" role="group" aria-label="Label by digit">${hub.ui.digits().map(digit)}</div>
+        ${armedControl(hub, this.root, state)}`,
+      this.#extra,
+    );
+  }
+
+  #label(label: string): void {
+    const { store } = this.hub;
+    if ((store.state.value?.selection.count ?? 0) > 0) {
+      void store.act("relabel", { label }, { type: "selection" });
+      return;
+    }
+    const hint = "Draw a lasso in the plot or click pictures, then press the digit.";
+    store.toast({ sentence: "Nothing is selected.", kind: "info", undoable: false, python: null, hint });
+  }
+
+  #key(event: KeyboardEvent): boolean {
+    const { store, ui } = this.hub;
+    if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    if (event.key === "/") {
+      this.#filterBox?.focus();
+      return true;
+    }
+    if (event.key === "?") {
+      // From a child: the table belongs over the whole workbench, not into one of its columns.
+      ui.help(this.root);
+      return true;
+    }
+    if (event.key === "Escape" && store.inspected.value !== null && !this.root.querySelector(".dataide-help-shade")) {
+      store.inspected.value = null;
+      return true;
+    }
+    return false;
+  }
+
+  async #child(part: Part): Promise<void> {
+    await this.#render(part, this.#frame.slots[part]);
+  }
+
+  async #render(name: Part | "inspector", place: HTMLElement): Promise<void> {
+    try {
+      const child = await this.host.getWidget(this.model.get(name));
+      const el = division("di-child");
+      place.replaceChildren(el);
+      await child.render({ el, signal: this.signal });
+    } catch (error) {
+      if (this.signal.aborted) return;
+      const note = division("dataide-empty");
+      note.setAttribute("role", "alert");
+      note.textContent = `The ${name} could not be shown: ${error instanceof Error ? error.message : String(error)}`;
+      place.replaceChildren(note);
+    }
+  }
+
+  async #followColor(): Promise<void> {
+    const scatter = await this.host.getModel<PanelModel>(this.model.get("scatter"));
+    this.#scatterId = scatter.get("panel_id");
+    const follow = () => {
+      const color = scatter.get("config").color;
+      this.#color.value = typeof color === "string" && color !== "" ? color : null;
+    };
+    scatter.on("change:config", follow);
+    this.signal.addEventListener("abort", () => scatter.off("change:config", follow));
+    follow();
+  }
+
+  /** A drawer over the right side, open while a sample is inspected. The focus stays where it is, so arrows go on to the next one. */
+  #inspector(): void {
+    const { store, lit, dom } = this.hub;
+    const drawer = this.#drawer;
+    drawer.setAttribute("role", "complementary");
+    drawer.setAttribute("aria-label", "Inspector");
+    const bar = division("di-drawer-bar");
+    const place = division("di-drawer-place");
+    drawer.append(bar, place);
+    lit.render(
+      lit.html`<button type="button" class="di-x" aria-label="Close the inspector" title="Close (Esc)" @click=${() => {
+        store.inspected.value = null;
+      }}>×</button>`,
+      bar,
+    );
+    store.inspectors.value = store.inspectors.peek() + 1;
+    this.signal.addEventListener("abort", () => {
+      store.inspectors.value = store.inspectors.peek() - 1;
+    });
+    let drawn = false;
+    dom.effectUntil(this.signal, () => {
+      const open = store.inspected.value !== null;
+      drawer.hidden = !open;
+      if (!open || drawn) return;
+      drawn = true;
+      queueMicrotask(() => void this.#render("inspector", place));
+    });
+  }
+
+  /** A session without samples says how to get some. */
+  #emptiness(): void {
+    const { hub } = this;
+    const state = hub.store.state.value;
+    const empty = state !== null && state.sampleCount === 0;
+    let place = this.#frame.body.querySelector<HTMLElement>(".di-nothing");
+    this.root.classList.toggle("di-empty-session", empty);
+    if (!empty) return place?.remove();
+    if (!place) {
+      place = division("di-nothing");
+      this.#frame.body.append(place);
+    }
+    hub.lit.render(
+      hub.lit.html`<div class="dataide-empty">
+        <strong>This session is empty.</strong>
+        <span>Add pictures in a cell, and they appear here:</span>
+        <code>session.add_folder("photos")</code>
+      </div>`,
+      place,
+    );
+  }
+}
+
+function division(name: string): HTMLElement {
+  const made = document.createElement("div");
+  made.className = name;
+  return made;
+}
