@@ -81,7 +81,8 @@ setup-ml: setup $(STAMPS)/ml
 # --- what one does ----------------------------------------------------------------------------------------------------
 
 demo: $(STAMPS)/demo dataide/static/sources.txt
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(DEMO_ARGS) $(NOTEBOOK)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(CURDIR)' \
+		--LabApp.default_url=/lab/tree/$(NOTEBOOK) $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(DEMO_ARGS)
 
 test: setup-ml test-js test-duckdb15
 	scripts/ensure_chromium $(BIN)/playwright

@@ -1,21 +1,20 @@
 """The feel of it, in a real JupyterLab: seconds to the first pictures and points, and what a lasso costs.
 
-10,000 pictures made here, a map of them, JupyterLab and Chromium as in the browser tests. Peers run in the same
-session of the same machine: jupyter-scatter for the points and the selection, a cell of base64 pictures for the grid.
+10,000 pictures made here and a map of them, in JupyterLab and Chromium as in the browser tests. Peers are measured in
+the same run of the same machine: jupyter-scatter for the points, a cell of base64 pictures for the grid.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
 from tests.e2e.conftest import CHROMIUM_FLAGS, VIEWPORT, Lab, chromium_path
@@ -25,165 +24,164 @@ from tests.e2e.server import LabServer
 
 N = 10_000
 RUNS = 5
+PEER_RUNS = 3
 PEERS = Path(__file__).parent.parent / ".venv-peers"
+WATCH = (Path(__file__).parent / "watch.js").read_text()
 LIMITS = {
     "first_screenful_s": 1.0,
     "first_points_s": 1.0,
     "committed_ms": 100,
     "count_on_screen_ms": 150,
-    "bytes_up": 1024,
+    "gesture_bytes": 1024,
     "kernel_rss_mb": 350,
 }
-
-# Watches the page from its first moment: bytes up, the first drawing of points, the first full screen of pictures.
-WATCH = """
-(() => {
-  const seen = (window.__seen = {up: 0, points: null, pictures: null, mouseUp: null, count: null});
-  const send = WebSocket.prototype.send;
-  WebSocket.prototype.send = function (data) { seen.up += data.byteLength ?? data.length; return send.call(this, data); };
-  const note = () => { if (seen.armed && seen.points === null) requestAnimationFrame(() => { seen.points ??= Date.now(); }); };
-  for (const kind of [WebGLRenderingContext, WebGL2RenderingContext])
-    for (const call of ['drawArrays', 'drawElements']) {
-      const draw = kind.prototype[call];
-      kind.prototype[call] = function (...a) { if ((call === 'drawArrays' ? a[2] : a[1]) >= 1000) note(); return draw.apply(this, a); };
-    }
-  const put = CanvasRenderingContext2D.prototype.putImageData;
-  CanvasRenderingContext2D.prototype.putImageData = function (...a) { if (a[0].data.some(byte => byte > 0)) note(); return put.apply(this, a); };
-  const inView = box => box.width > 0 && box.top < innerHeight && box.bottom > 0;
-  const look = () => {
-    if (seen.armed && seen.pictures === null) {
-      const tiles = [...document.querySelectorAll(seen.tiles)].filter(tile => inView(tile.getBoundingClientRect()));
-      const drawn = tile => { const i = tile.matches('img') ? tile : tile.querySelector('img, canvas'); return i && (i.tagName === 'CANVAS' || (i.complete && i.naturalWidth > 0)); };
-      if (tiles.length >= 12 && tiles.every(drawn)) seen.pictures = Date.now();
-    }
-    requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-  addEventListener('mouseup', () => { seen.mouseUp = Date.now(); seen.upBefore = seen.up; seen.count = null; }, true);
-  const status = () => {
-    const text = document.querySelector('[data-dataide-panel] [role="status"]')?.textContent ?? '';
-    if (seen.mouseUp && seen.count === null && seen.expected && text.replaceAll(',', '').includes(seen.expected + ' of')) seen.count = Date.now();
-    requestAnimationFrame(status);
-  };
-  requestAnimationFrame(status);
-})();
-"""
-START = "tiles => Object.assign(window.__seen, {armed: true, tiles, points: null, pictures: null, started: Date.now()})"
+ARM = "tiles => Object.assign(window.__seen, {armed: true, tiles, points: null, pictures: null, started: Date.now()})"
+STATUS = "document.querySelector('[data-dataide-panel] [role=status]').textContent"
 
 MAKE = f"""
 import numpy as np, dataide as di
 rng = np.random.default_rng(0)
 labels = rng.integers(0, 10, {N})
 images = (rng.random(({N}, 32, 32, 3)) * 90 + (labels * 16)[:, None, None, None]).astype("uint8")
-session = di.open("ten.duckdb")
-session.add_arrays(images, label=labels)
-session.embed()
-session.project("pca")
-session.close()
+with di.open("ten.duckdb") as session:
+    session.add_arrays(images, label=labels)
+    session.embed()
+    session.project("pca")
 """
 OPEN = "import dataide as di\nsession = di.open('ten.duckdb')"
-# Notes when each decision was committed: the callback runs right after the transaction.
+# The callback comes right after the transaction.
 NOTE = """
 import time
 committed = []
-session.on_change(lambda topic: committed.append(time.time()) if topic == 'data' else None)
-session.arm('tag', tag='lasso')
+session.on_change(lambda topic: committed.append(time.time() * 1000) if topic == "data" else None)
+session.arm("tag", tag="lasso")
+session.select([])
 """
-RSS = "next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmRSS')) / 1024"
+RSS = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmRSS')) / 1024"
+
+JSCATTER = [
+    f"""import numpy as np, pandas as pd, jscatter
+rng = np.random.default_rng(0)
+frame = pd.DataFrame({{"x": rng.normal(size={N}), "y": rng.normal(size={N}), "c": rng.integers(0, 10, {N}).astype(str)}})
+frame["c"] = frame["c"].astype("category")""",
+    "jscatter.Scatter(data=frame, x='x', y='y', color_by='c', height=500).show()",
+]
+BASE64_GRID = [
+    f"""import base64, io, numpy as np
+from PIL import Image
+from IPython.display import HTML
+def png(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
+pictures = np.random.default_rng(0).integers(0, 255, ({N}, 32, 32, 3), dtype="uint8")""",
+    "HTML(''.join(f'<img width=96 src=\"data:image/png;base64,{png(p)}\">' for p in pictures))",
+]
 
 
-def first_paint(lab: Lab, cells: list[str], tiles: str) -> tuple[Notebook, float, float]:
-    """Opens a notebook, runs all but the last cell, and times the last from its start to what is seen."""
+def start_last(lab: Lab, cells: list[str], tiles: str) -> Notebook:
+    """Opens a notebook, runs all but the last cell, and starts the last with the watch running."""
     notebook = lab.notebook(cells)
     for index in range(len(cells) - 1):
         notebook.run(index)
-    page = notebook.page
-    page.evaluate(START, tiles)
+    notebook.page.evaluate(ARM, tiles)
     notebook.start(len(cells) - 1)
-    wait_for(page, "window.__seen.pictures !== null || window.__seen.points !== null")
-    return notebook, 0.0, 0.0
+    return notebook
 
 
-def since_start(page: Page, what: str, timeout_s: float = 60) -> float:
-    wait_for(page, f"window.__seen.{what} !== null", timeout_s)
+def since_start(page: Page, what: str) -> float:
+    until(page, f"window.__seen.{what} !== null")
     return float(page.evaluate(f"(window.__seen.{what} - window.__seen.started) / 1000"))
 
 
-def wait_for(page: Page, condition: str, timeout_s: float = 60) -> None:
-    page.wait_for_function(f"() => {condition}", timeout=timeout_s * 1000)
+def until(page: Page, condition: str) -> None:
+    page.wait_for_function(f"() => {condition}", timeout=60_000)
 
 
 def workbench(lab: Lab, file: Path) -> dict[str, float]:
-    """One run: open, see, lasso half of the map with a tag armed."""
+    """One run: open, see, and lasso half of the map with a tag armed."""
     shutil.copy(file, lab.work / "ten.duckdb")
-    notebook, *_ = first_paint(lab, [OPEN, "session.workbench()"], "[data-dataide-panel=grid] [data-sample-id]")
+    notebook = start_last(lab, [OPEN, "session.workbench()"], "[data-dataide-panel=grid] [data-sample-id]")
     page = notebook.page
-    figures = {"first_screenful_s": since_start(page, "pictures"), "first_points_s": since_start(page, "points")}
+    figures = {"first_points_s": since_start(page, "points"), "first_screenful_s": since_start(page, "pictures")}
     notebook.show(1)
     canvas = plot(notebook.panel("scatter"))
     # A first lasso tells how many it will be, so that the page can watch for the right count.
     drag(page, canvas, LEFT_HALF)
-    wait_for(page, "/[1-9]/.test(document.querySelector('[data-dataide-panel] [role=status]').textContent)")
+    until(page, f"/^[1-9]/.test({STATUS})")
     expected = notebook.value("len(session.selection)")
     notebook.execute(NOTE)
-    page.evaluate(f"() => {{ window.__seen.expected = '{expected}'; }}")
-    page.keyboard.press("Escape") if expected == 0 else None
-    notebook.execute("session.select([])\ncommitted.clear()")
-    wait_for(page, "document.querySelector('[data-dataide-panel] [role=status]').textContent.startsWith('0')")
-    up = page.evaluate("window.__seen.up")
+    until(page, f"{STATUS}.startsWith('0')")
+    page.evaluate("count => { window.__seen.expected = count; }", expected)
     drag(page, canvas, LEFT_HALF)
-    wait_for(page, "window.__seen.count !== null")
-    for _ in range(200):
-        if notebook.value("bool(committed)"):
-            break
-        page.wait_for_timeout(10)
-    mouse_up_ms = page.evaluate("window.__seen.mouseUp")
-    assert expected > N * 0.2
-    assert notebook.value("len(session.where(tag='lasso'))") == expected
-    figures["selected"] = expected
-    figures["committed_ms"] = notebook.value("committed[0]") * 1000 - mouse_up_ms
-    figures["count_on_screen_ms"] = page.evaluate("window.__seen.count - window.__seen.mouseUp")
-    figures["bytes_up"] = select_bytes(notebook, up)
-    figures["kernel_rss_mb"] = notebook.value(RSS)
-    return figures
+    until(page, "window.__seen.count !== null")
+    page.wait_for_function("() => document.body.innerText.includes('lasso')")
+    while not notebook.value("committed != []"):
+        page.wait_for_timeout(5)
+    assert notebook.value("len(session.where(tag='lasso'))") == expected, "the lasso tagged something else"
+    seen = page.evaluate("window.__seen")
+    return figures | {
+        "selected": expected,
+        "committed_ms": notebook.value("committed[0]") - seen["mouseUp"],
+        "count_on_screen_ms": seen["count"] - seen["mouseUp"],
+        "gesture_bytes": seen["firstMessage"],  # the whole websocket message, JupyterLab's own headers included
+        "kernel_rss_mb": notebook.value(RSS),
+    }
 
 
-def select_bytes(notebook: Notebook, before: int) -> float:
-    """Bytes of the select message itself: the protocol's frame and JupyterLab's own headers come on top."""
-    return float(notebook.value("session.last_gesture_bytes"))
+def in_lab(server: LabServer, job: Callable[[Lab], Any]) -> Any:
+    """Runs a job with a new browser, so that nothing is warm but the disk."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path(), args=[*CHROMIUM_FLAGS, "--no-sandbox"])
+        context = chromium.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
+        context.add_init_script(WATCH)
+        lab = Lab(server, context, "bench")
+        try:
+            return job(lab)
+        finally:
+            lab.close(failed=False)
+            chromium.close()
 
 
-def jscatter(lab: Lab) -> float:
-    cells = [
-        f"import numpy as np, pandas as pd, jscatter\nrng = np.random.default_rng(0)\n"
-        f"frame = pd.DataFrame({{'x': rng.normal(size={N}), 'y': rng.normal(size={N}), 'c': rng.integers(0, 10, {N}).astype(str)}})\n"
-        "frame['c'] = frame['c'].astype('category')",
-        "jscatter.Scatter(data=frame, x='x', y='y', color_by='c', height=500).show()",
-    ]
-    notebook, *_ = first_paint(lab, cells, "none-such")
-    return since_start(notebook.page, "points")
+def peers_python() -> str:
+    """An environment of their own for the peers, made once."""
+    python = PEERS / "bin" / "python"
+    if not python.exists():
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(PEERS)], check=True)
+        wanted = ["jupyterlab>=4.4", "jupyter-scatter", "pillow"]
+        subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *wanted], check=True)
+    return str(python)
 
 
-def base64_grid(lab: Lab) -> float:
-    cells = [
-        "import base64, io, numpy as np\nfrom PIL import Image\nfrom IPython.display import HTML\nrng = np.random.default_rng(0)\n"
-        "def png(a):\n    b = io.BytesIO(); Image.fromarray(a).save(b, 'png'); return b.getvalue()\n"
-        f"pictures = [png(a) for a in rng.integers(0, 255, ({N}, 32, 32, 3), dtype='uint8')]",
-        "HTML(''.join(f'<img width=96 src=\"data:image/png;base64,{base64.b64encode(p).decode()}\">' for p in pictures))",
-    ]
-    notebook, *_ = first_paint(lab, cells, ".jp-OutputArea-output img")
-    return since_start(notebook.page, "pictures")
+def median(runs: list[float]) -> float:
+    return round(statistics.median(runs), 3)
 
 
 def measure() -> dict[str, Any]:
+    """Medians of 5 runs, each with a new browser and kernel, peers of 3."""
     with tempfile.TemporaryDirectory(prefix="dataide-bench-") as folder:
         subprocess.run([sys.executable, "-c", MAKE], cwd=folder, check=True)
-        file = Path(folder) / "ten.duckdb"
-        ours = [run_in_lab(sys.executable, lambda lab: workbench(lab, file)) for _ in range(1)] and many(file)
-        figures = {name: round(statistics.median(run[name] for run in ours), 3) for name in ours[0]}
-        peers = {"peer_jupyter_scatter_first_points_s": jscatter, "peer_base64_grid_first_screenful_s": base64_grid}
-        python = peers_python()
-        theirs = {
-            name: round(statistics.median(run_in_lab(python, job) for _ in range(3)), 3) for name, job in peers.items()
+        server = LabServer()
+        try:
+            file = Path(folder) / "ten.duckdb"
+            runs = [in_lab(server, lambda lab: workbench(lab, file)) for _ in range(RUNS)]
+        finally:
+            server.close()
+    server = LabServer(peers_python())
+    try:
+
+        def points(lab: Lab) -> float:
+            return since_start(start_last(lab, JSCATTER, "none").page, "points")
+
+        def pictures(lab: Lab) -> float:
+            return since_start(start_last(lab, BASE64_GRID, ".jp-OutputArea-output img").page, "pictures")
+
+        peers = {
+            "peer_jupyter_scatter_first_points_s": median([in_lab(server, points) for _ in range(PEER_RUNS)]),
+            "peer_base64_grid_first_screenful_s": median([in_lab(server, pictures) for _ in range(PEER_RUNS)]),
         }
-    return {"benchmark": "notebook", **figures, **theirs, "limits": LIMITS, "runs": ours}
+    finally:
+        server.close()
+    ours = {name: median([run[name] for run in runs]) for name in runs[0]}
+    return {"benchmark": "notebook", **ours, **peers, "limits": LIMITS, "runs": runs}

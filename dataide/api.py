@@ -13,15 +13,14 @@ import numpy as np
 from dataide.core import region
 from dataide.core import view as core_view
 from dataide.core.actions import samples
+from dataide.core.choosing import chosen
 from dataide.core.context import Context
 from dataide.core.opening import Registry, author_name, placed
 from dataide.core.selection import Mode
 from dataide.core.vectors import Vectors, named
-from dataide.errors import ActionError, UnknownSample, did_you_mean
 from dataide.storage import listings
 from dataide.storage.arrow import Result, read
 from dataide.storage.database import Database
-from dataide.storage.query import nos_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from dataide.formats.progress import Listener
     from dataide.inference.client import EmbedReport
     from dataide.inference.identity import ModelLike
+    from dataide.inference.job import Job
     from dataide.widgets.facets import Facets
     from dataide.widgets.grid import Grid
     from dataide.widgets.inspector import Inspector
@@ -42,12 +42,21 @@ if TYPE_CHECKING:
     from dataide.widgets.workbench import Workbench
 
 
+Done = TypeVar("Done")
+
+
 class View(core_view.View):
     """Samples that meet conditions, in an order; what a Session answers with."""
 
     def embed(
-        self, model: ModelLike = "auto", *, name: str | None = None, progress: bool | Listener = True, **options: Any
-    ) -> EmbedReport:
+        self,
+        model: ModelLike = "auto",
+        *,
+        name: str | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> EmbedReport | Job[EmbedReport]:
         """Gives each sample a vector, in a process of its own. Ctrl-C keeps what was done; the same call goes on.
 
         Args:
@@ -55,7 +64,8 @@ class View(core_view.View):
                 list of PIL pictures.
             name: of the embedding; by default the model's.
             progress: False for silence.
-            **options: of `dataide.inference.client.embed`.
+            wait: False returns a Job at once.
+            **options: batch_size=.
 
         Raises:
             ModelError: the model cannot be had, or failed.
@@ -63,35 +73,33 @@ class View(core_view.View):
         from dataide.inference.client import embed
 
         context, nos = self._context, self.nos()
-        with _Bar(context, "Embedding", len(nos), progress) as bar:
-            return bar.done(embed(context.database, context.media, nos, model, name=name, progress=bar.show, **options))
+        job = embed(context.database, context.media, nos, model, name=name, wait=False, **options)
+        return _shown(context, job, len(nos), progress, wait)
 
     def project(
         self,
         method: str = "auto",
         *,
         embedding: str | None = None,
-        name: str | None = None,
-        refit: bool = False,
         progress: bool | Listener = True,
-    ) -> ProjectReport:
+        wait: bool = True,
+        **options: Any,
+    ) -> ProjectReport | Job[ProjectReport]:
         """Lays the samples out on a map: "umap", "pca", or "auto" for UMAP where it is installed.
 
         Args:
             method: how.
             embedding: whose vectors; by default "auto", else the latest.
-            name: of the map; by default embedding/method.
-            refit: lay all out anew, instead of adding to the map that is there.
             progress: False for silence.
+            wait: False returns a Job at once.
+            **options: name= of the map; refit=True lays all out anew instead of adding to the map that is there.
         """
         from dataide.find.projection import project
 
         context, nos = self._context, self.nos()
         vectors = named(context, embedding)
-        with _Bar(context, "Projecting", len(nos), progress) as bar:
-            return bar.done(
-                project(context.database, nos, method, embedding=vectors, name=name, refit=refit, progress=bar.show)
-            )
+        job = project(context.database, nos, method, embedding=vectors, wait=False, **options)
+        return _shown(context, job, len(nos), progress, wait)
 
     def similar(self, to: Any, k: int | None = None, *, embedding: str | None = None, model: Any = None) -> Self:
         """The samples of this view most similar to a sample or a picture, best first, with a column `similarity`.
@@ -135,31 +143,28 @@ class Session:
         *,
         label: Literal["folder"] | None = "folder",
         on_conflict: Conflict = "skip",
-        progress: bool | Listener = True,
         **options: Any,
     ) -> Report:
-        """Adds the pictures below a folder; they stay where they are. See `dataide.formats.folder.add_folder`.
+        """Adds the pictures below a folder; they stay where they are. More in `dataide.formats.folder.add_folder`.
 
         Args:
             path: the folder.
             label: "folder" takes the name of the folder that a picture lies in; None gives no labels.
             on_conflict: what to do with ids that are there: skip, replace or error.
-            progress: False for silence.
-            **options: split=, prefix= and others.
+            **options: progress=False for silence; split=, prefix=.
         """
         from dataide.formats.folder import add_folder
 
-        return self._added(add_folder, path, label=label, on_conflict=on_conflict, progress=progress, **options)
+        return self._added(add_folder, path, label=label, on_conflict=on_conflict, **options)
 
     def add_frame(
         self,
         frame: Any,
+        *,
         media: str = "path",
         label: str | None = None,
-        *,
         sample_id: str | None = None,
         on_conflict: Conflict = "skip",
-        progress: bool | Listener = True,
         **options: Any,
     ) -> Report:
         """Adds a row per sample: from pandas, Polars, Arrow, a DuckDB relation or a list of dicts.
@@ -170,13 +175,12 @@ class Session:
             label: the column of labels.
             sample_id: the column of ids; without one a stable id is derived.
             on_conflict: what to do with ids that are there: skip, replace or error.
-            progress: False for silence.
-            **options: of `dataide.formats.frame.add_frame`.
+            **options: progress=False for silence; root=, the folder of relative paths.
         """
         from dataide.formats.frame import add_frame
 
-        given = {"media_column": media, "label": label, "sample_id": sample_id}
-        return self._added(add_frame, frame, **given, on_conflict=on_conflict, progress=progress, **options)
+        given = {"media": media, "label": label, "sample_id": sample_id}
+        return self._added(add_frame, frame, **given, on_conflict=on_conflict, **options)
 
     def add_arrays(
         self,
@@ -198,18 +202,17 @@ class Session:
         self,
         glob: str | os.PathLike[str],
         media: str = "image",
-        label: str | None = "label",
+        label: str | None = None,
         *,
         sample_id: str | None = None,
         on_conflict: Conflict = "skip",
-        progress: bool | Listener = True,
         **options: Any,
     ) -> Report:
         """Adds the rows of Parquet files; the bytes of the pictures stay there and are read in place."""
         from dataide.formats.parquet import add_parquet
 
-        given = {"media_column": media, "label": label, "sample_id": sample_id}
-        return self._added(add_parquet, glob, **given, on_conflict=on_conflict, progress=progress, **options)
+        given = {"media": media, "label": label, "sample_id": sample_id}
+        return self._added(add_parquet, glob, **given, on_conflict=on_conflict, **options)
 
     def problems(self) -> pd.DataFrame:
         """What could not be taken in or read, with the reason: at, source, media, code, reason."""
@@ -305,23 +308,21 @@ class Session:
         Raises:
             UnknownSample: an id is not there.
         """
-        self.context.selection.combine(self._chosen(what), mode, "code")
+        self.context.selection.combine(chosen(self.context, what), mode, "code")
         return self.selection
 
     @property
     def selection(self) -> View:
         """What is selected, whenever the view is used."""
-        return self._own(self.context.selected())
+        return self._all().selected()
 
     def inside(self, polygon: ArrayLike, projection: str | None = None) -> View:
         """The samples inside a polygon on a map: what a lasso does.
 
-        Args:
-            polygon: corners, shape (corners, 2), in the coordinates of the map; it closes itself.
-            projection: the map; by default the latest.
+        Corners have shape (corners, 2), in the coordinates of the map, by default the latest.
         """
         nos, name = region.inside(self.context.database, polygon, projection)
-        return self._own(self._all().among(nos, f"inside a polygon on {name}"))
+        return self._all().among(nos, f"inside a polygon on {name}")
 
     def undo(self) -> Event:
         """Takes back the latest decision; it works across restarts."""
@@ -337,11 +338,11 @@ class Session:
 
     # Finding ---------------------------------------------------------------------------------------------------
 
-    def embed(self, model: ModelLike = "auto", **options: Any) -> EmbedReport:
+    def embed(self, model: ModelLike = "auto", **options: Any) -> EmbedReport | Job[EmbedReport]:
         """Gives each sample a vector; see `View.embed`."""
         return self._all().embed(model, **options)
 
-    def project(self, method: str = "auto", **options: Any) -> ProjectReport:
+    def project(self, method: str = "auto", **options: Any) -> ProjectReport | Job[ProjectReport]:
         """Lays all samples out on a map; see `View.project`."""
         return self._all().project(method, **options)
 
@@ -394,7 +395,7 @@ class Session:
         from dataide.widgets.inspector import Inspector
 
         if sample_id is not None:
-            options["no"] = int(self._chosen(sample_id)[0])
+            options["no"] = int(chosen(self.context, sample_id)[0])
         return Inspector(self.context, **options)
 
     # Ending ----------------------------------------------------------------------------------------------------
@@ -418,7 +419,8 @@ class Session:
         if database.closed:
             return f"Session {self.context.name}: closed"
         found = listings.summary(database)
-        parts = [f"{samples(found['samples'])}{_also(found['excluded'])}"]
+        hidden = f" ({found['excluded']:,} more excluded)" if found["excluded"] else ""
+        parts = [f"{samples(found['samples'])}{hidden}"]
         for name in ("labels", "tags", "queues", "problems"):
             if found[name]:
                 parts.append(f"{found[name]:,} {name[:-1] if found[name] == 1 else name}")
@@ -430,73 +432,35 @@ class Session:
     # Inside ----------------------------------------------------------------------------------------------------
 
     def _all(self) -> View:
-        return self._own(self.context.view())
-
-    def _own(self, view: core_view.View) -> View:
-        assert isinstance(view, View)
-        return view
+        return View(self.context)
 
     def _added(self, add: Callable[..., Report], what: Any, **options: Any) -> Report:
         return add(self.context.database, self.context.media, what, **options)
 
-    def _chosen(self, what: View | str | Sequence[str] | NDArray[Any] | None) -> NDArray[Any]:
-        if what is None:
-            return np.zeros(0, dtype=bool)
-        if isinstance(what, core_view.View):
-            return what.mask()
-        if isinstance(what, np.ndarray) and what.dtype == np.bool_:
-            if len(what) != self.context.database.sample_count:
-                count = samples(self.context.database.sample_count)
-                raise ActionError(
-                    f"The mask has {len(what):,} entries, and the session {count}.",
-                    hint="session.where(…).mask() has the right length.",
-                )
-            return what
-        ids = [what] if isinstance(what, str) else [str(one) for one in what]
-        nos, missing = nos_of(self.context.database, ids)
-        if missing:
-            raise UnknownSample(
-                f"There is no sample {missing[0]!r}." if len(ids) == 1 else f"There are no samples {missing[:3]!r} …",
-                hint="session.take(5).ids() shows what ids look like.",
-            )
-        return nos
 
-
-Done = TypeVar("Done")
 _sessions: Registry[Session] = Registry()
 
 
-class _Bar:
-    """Shows a long work where its cell is, and in the panels of the session."""
+def _shown(context: Context, job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:
+    """Shows a long work in the panels of the session and, while its cell waits, there."""
+    from dataide.formats.progress import Progress
 
-    def __init__(self, context: Context, verb: str, total: int, progress: bool | Listener) -> None:
-        from dataide.formats.progress import Progress
+    bar = Progress(job.verb, progress if wait else False, total)
 
-        self._context = context
-        self._verb = verb
-        self._count = 0
-        self._total = total
-        self._bar = Progress(verb, progress, total)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        self._tell("", finished=True)
-
-    def show(self, done: int, total: int, sentence: str) -> None:
-        self._count, self._total, self._bar.total = done, total, total
-        self._bar.update(done)
-        self._tell(sentence)
-
-    def done(self, report: Done) -> Done:
-        self._bar.finish(self._count, repr(report))
-        return report
-
-    def _tell(self, sentence: str, *, finished: bool = False) -> None:
-        hub = self._context.attached.get("hub")
+    def show(done: int, total: int, sentence: str) -> None:
+        bar.total = total
+        bar.update(done)
+        hub = context.attached.get("hub")
         if hub is not None:
-            hub.progress(self._verb.lower(), sentence, self._count, self._total, finished=finished)
+            hub.progress(job.verb.lower(), sentence, done, total, finished=job.finished or done >= total)
+
+    if not wait:
+        job.watch(show)
+        return job
+    report = job.complete(show)
+    bar.finish(job.done, repr(report))
+    show(job.done, job.total, job.sentence)
+    return report
 
 
 def open(
@@ -534,7 +498,3 @@ def demo(name: str = "digits", path: str | os.PathLike[str] | None = None, **opt
 
     session: Session = build(name, path, **options)
     return session
-
-
-def _also(excluded: int) -> str:
-    return f" ({excluded:,} more excluded)" if excluded else ""

@@ -14,7 +14,7 @@ from dataide.core.changes import Changes
 from dataide.core.filter import Filter
 from dataide.core.journal import Journal
 from dataide.core.selection import Selection
-from dataide.core.view import Selected, View
+from dataide.core.view import View
 
 if TYPE_CHECKING:
     from dataide.core.view import Step
@@ -78,7 +78,7 @@ class Context:
 
     def selected(self) -> View:
         """A View of what is selected whenever it is used."""
-        return self.view(Selected(self.selection))
+        return self.view().selected()
 
     def at_close(self, callback: Callable[[], None]) -> None:
         """Calls back before the session file is closed: worker threads end here."""

@@ -26,9 +26,9 @@ _TIME = """
 age century date_add date_diff date_part date_sub date_trunc datediff datepart datesub datetrunc day dayname dayofmonth
 dayofweek dayofyear decade epoch epoch_ms epoch_ns epoch_us era extract get_current_timestamp hour isodow isoyear
 last_day make_date make_time make_timestamp make_timestamp_ms make_timestamp_ns microsecond millennium millisecond
-minute month monthname nanosecond now quarter second strftime strptime time_bucket timezone to_days to_hours to_microseconds
-to_milliseconds to_minutes to_months to_quarters to_seconds to_timestamp to_weeks to_years today transaction_timestamp
-try_strptime week weekday weekofyear year yearweek to_decades to_centuries to_millennia
+minute month monthname nanosecond now quarter second strftime strptime time_bucket timezone to_days to_hours
+to_microseconds to_milliseconds to_minutes to_months to_quarters to_seconds to_timestamp to_weeks to_years today
+transaction_timestamp try_strptime week weekday weekofyear year yearweek to_decades to_centuries to_millennia
 """
 _LIST = """
 array_contains array_distinct array_extract array_has array_has_all array_has_any array_indexof array_intersect

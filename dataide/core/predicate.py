@@ -94,17 +94,6 @@ def parse(text: str, columns: Mapping[str, str]) -> Predicate:
     return Predicate(text.strip(), sql, named)
 
 
-def equality(column: str, value: Any, columns: Mapping[str, str]) -> Predicate:
-    """The predicate of `where(column=value)`: a list means any of its values, None means that there is no value.
-
-    Raises:
-        UnknownColumn: there is no such column.
-        FilterError: the value cannot stand in a query, or is of another type than the column.
-    """
-    name = column_named(column, columns)
-    return parse(equality_text(name, value, columns[name]), columns)
-
-
 def column_named(name: str, columns: Mapping[str, str]) -> str:
     """The column as the session spells it; SQL does not tell Label from label.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -249,6 +249,10 @@ class View:
         """Keeps the samples with these numbers."""
         return self._with(Among(np.asarray(nos, dtype=np.uint32), sentence))
 
+    def selected(self) -> Self:
+        """Keeps what is selected in the session, whenever the view is used."""
+        return self._with(Selected(self._context.selection))
+
     def ranked(self, nos: NDArray[np.uint32], sentence: str, **scores: NDArray[Any]) -> Self:
         """Keeps the samples with these numbers, in this order, with a column for each score."""
         return self._with(Among(np.asarray(nos, dtype=np.uint32), sentence, True, scores))
@@ -320,7 +324,11 @@ def _equality(name: str, value: Any, columns: dict[str, str]) -> Where:
             f"{name} is a list.", hint=f"For example: where({name[:-1]}='x'), or where(\"'x' in {name}\")"
         )
     known = column_named(name, columns)
-    return Where(parse(equality_text(known, value, columns[known]), columns))
+    text = equality_text(known, value, columns[known])
+    # For people a plain name needs no quotes.
+    return Where(
+        replace(parse(text, columns), text=text.replace(name_of(known), known) if known.isidentifier() else text)
+    )
 
 
 def _membership(name: str, wanted: list[Any]) -> str:

@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -233,7 +234,10 @@ class _Process:
 
 def look_here(items: Sequence[Item]) -> Seen:
     """Does a job in the calling thread."""
-    return look_at(_fetched(items))
+    with warnings.catch_warnings():
+        # Pillow warns of every oddity in a file; what matters becomes a problem with a reason.
+        warnings.simplefilter("ignore")
+        return look_at(_fetched(items))
 
 
 def _fetched(items: Sequence[Item]) -> Sequence[Item]:

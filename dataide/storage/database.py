@@ -71,10 +71,7 @@ class Database:
             connection = self._connect(self.path, self.read_only)
         except duckdb.IOException as refusal:
             if "lock" not in str(refusal):
-                raise NotASession(
-                    f"{self.path.name} is not a DuckDB file, so it is no session.",
-                    hint="Give another path, or move that file away.",
-                ) from refusal
+                raise _unopened(self.path, refusal) from refusal
             if not self.read_only:
                 raise lock.locked(self.path, self.cache_dir, str(refusal)) from None
             connection = self._connect_copy()
@@ -84,7 +81,7 @@ class Database:
                 hint="Close that connection first; session.sql() answers plain SQL.",
             ) from refusal
         except duckdb.Error as refusal:
-            raise NotASession(f"{self.path.name} cannot be opened: {_first_line(refusal)}") from refusal
+            raise _unopened(self.path, refusal) from refusal
         try:
             connection = self._prepare(connection)
         except BaseException as error:
@@ -367,6 +364,21 @@ def _finish(cursor: Cursor) -> None:
     complete = getattr(cursor, "complete", None)
     if complete is not None:
         complete()
+
+
+def _unopened(path: Path, refusal: duckdb.Error) -> SessionError:
+    said = _first_line(refusal)
+    if "not a valid DuckDB" in said:
+        return NotASession(
+            f"{path.name} is not a DuckDB file, so it is no session.",
+            hint="Give another path, or move that file away.",
+        )
+    if "ermission denied" in said or "ead-only file system" in said:
+        return SessionError(
+            f"{path} may not be written to.",
+            hint=f"Look at it with di.open({path.name!r}, read_only=True), or copy it to a folder of yours.",
+        )
+    return NotASession(f"{path.name} cannot be opened: {said}")
 
 
 def _check_place(path: Path, read_only: bool) -> None:

@@ -167,5 +167,5 @@ def fetch(
     )
     found = table.column("sample_no").to_numpy().astype(np.uint32, copy=False)
     parts = [chunk.flatten().to_numpy(zero_copy_only=True) for chunk in table.column("vector").chunks]
-    flat = np.concatenate(parts) if len(parts) != 1 else parts[0]
+    flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
     return found, np.asarray(flat, np.float32).reshape(len(found), of.dimension)

@@ -17,6 +17,7 @@ from .answers import OPERATIONS
 from .dialogue import Buffer, Dialogue, Reply
 from .lanes import Coalescer
 from .protocol import VERSION
+from .subshells import heard_while_busy
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Hub(anywidget.AnyWidget):
         self._dialogue = Dialogue(self._send_message, self._answer, lambda: self.workspace.database.revision)
         self._events = Coalescer(self._send_state)
         super().__init__(_esm=bundle.script(NAME), _css=bundle.style(NAME))
+        heard_while_busy(self.comm)
         self.on_msg(self._on_message)
         self._unsubscribe = context.changes.subscribe(self._on_change)
         context.at_close(self.close)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
+_PATIENCE_S = 1.0
 
 
 @dataclass(eq=False)
@@ -44,6 +47,7 @@ class Lane:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closed = False
+        _at_work.add(self)
 
     def put(self, job: Job) -> bool:
         """Queues a job; False when the lane is closed."""
@@ -81,6 +85,10 @@ class Lane:
             self._waiting.clear()
             self._condition.notify_all()
 
+    def join(self) -> None:
+        """Waits a moment for the threads of a closed lane."""
+        _join(self._threads)
+
     def _work(self) -> None:
         while True:
             with self._condition:
@@ -115,6 +123,7 @@ class Coalescer:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        _at_work.add(self)
 
     def note(self) -> None:
         """Something has changed. Cheap, and safe on any thread."""
@@ -130,6 +139,10 @@ class Coalescer:
         self._ended.set()
         self._noted.set()
 
+    def join(self) -> None:
+        """Waits a moment for the thread of a closed coalescer."""
+        _join([self._thread] if self._thread is not None else [])
+
     def _work(self) -> None:
         while True:
             self._noted.wait()
@@ -142,3 +155,22 @@ class Coalescer:
                 _log.exception("an event could not be sent")
             if self._ended.wait(self._rest_s):
                 return
+
+
+_at_work: weakref.WeakSet[Lane | Coalescer] = weakref.WeakSet()
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join(_PATIENCE_S)
+
+
+@atexit.register
+def _end_all() -> None:
+    """Ends the threads before the interpreter does: each has a cursor, which DuckDB reports as leaked otherwise."""
+    remaining = list(_at_work)
+    for worker in remaining:
+        worker.close()
+    for worker in remaining:
+        worker.join()

@@ -1,4 +1,4 @@
-"""What all panels have in common: the hub, a kernel-owned configuration, first answers, a picture for saved notebooks."""
+"""What all panels have in common: the hub, a kernel-owned configuration, first answers, a picture for a saved file."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dataide.errors import ProtocolError, SessionClosed, unknown_column
 from . import bundle
 from .dialogue import Reply
 from .hub import Boot, Hub
+from .subshells import heard_while_busy
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,8 +45,6 @@ class Panel(anywidget.AnyWidget):
     """
 
     name: ClassVar[str]
-        "height_px": (int, float)
-    }  # the kinds of values that Python reads
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
@@ -69,6 +68,7 @@ class Panel(anywidget.AnyWidget):
             config=config,
             **children,
         )
+        heard_while_busy(self.comm)
         self.workspace.panels[self.panel_id] = self
 
     # What a panel says for itself ------------------------------------------------------------------------------

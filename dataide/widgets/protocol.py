@@ -9,295 +9,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from .vocabulary import (
+    ActArguments,
+    Armed,
+    Bar,
+    CompletionItem,
+    Facet,
+    Field,
+    FilterClause,
+    HistoryEntry,
+    Legend,
+    Mode,
+    Name,
+    Nos,
+    Picture,
+    QueueState,
+    SessionState,
+    Shape,
+    Sort,
+    Target,
+    Text,
+    Thumbs,
+    Uuid,
+    Verb,
+)
 from .wire import Longest, Most
 
 VERSION = 1
-
-ColumnKind = Literal["category", "number", "text", "time", "bool", "other"]
-Verb = Literal["tag", "untag", "relabel", "enqueue", "exclude", "include"]
-Mode = Literal["replace", "add", "subtract", "intersect"]
-
-Name = Annotated[str, Longest(1_000)]
-Text = Annotated[str, Longest(20_000)]
-Uuid = Annotated[str, Longest(64)]
-Nos = Annotated[list[int], Most(1_000)]
-
-
-# ---- the state of the session ------------------------------------------------------------------------------------
-
-
-class ColumnInfo(TypedDict):
-    name: str
-    type: str
-    kind: ColumnKind
-
-
-class NameCount(TypedDict):
-    name: str
-    count: int
-
-
-class ProjectionInfo(TypedDict):
-    name: str
-    method: str
-    embedding: str
-    count: int
-    stale: int
-
-
-class Clause(TypedDict):
-    source: str
-    sentence: str
-    column: str | None
-    # What was asked for, so that a facet draws its brush again after a reload; None for clauses made in Python.
-    clause: NotRequired[FilterClause | None]
-
-
-class SortAdded(TypedDict):
-    by: Literal["added"]
-    descending: bool
-
-
-class SortColumn(TypedDict):
-    by: Literal["column"]
-    column: Name
-    descending: bool
-
-
-class SortSimilar(TypedDict):
-    by: Literal["similar"]
-    token: Name
-    label: Name
-    descending: bool
-
-
-Sort = SortAdded | SortColumn | SortSimilar
-
-
-class ActArguments(TypedDict):
-    tag: NotRequired[Name]
-    label: NotRequired[Name | None]
-    queue: NotRequired[Name]
-    reason: NotRequired[Text]
-
-
-class Armed(TypedDict):
-    verb: Verb
-    arguments: ActArguments
-
-
-class SelectionState(TypedDict):
-    count: int
-    version: int
-
-
-class FilterState(TypedDict):
-    count: int
-    version: int
-    text: str
-    clauses: list[Clause]
-
-
-class HistoryState(TypedDict):
-    undo: str | None
-    redo: str | None
-
-
-class SessionState(TypedDict):
-    rev: int
-    name: str
-    sample_count: int
-    columns: list[ColumnInfo]
-    labels: list[NameCount]
-    tags: list[NameCount]
-    queues: list[NameCount]
-    projections: list[ProjectionInfo]
-    selection: SelectionState
-    filter: FilterState
-    history: HistoryState
-    sort: Sort
-    armed: Armed | None
-
-
-# ---- gestures ----------------------------------------------------------------------------------------------------
-
-
-class PolygonShape(TypedDict):
-    type: Literal["polygon"]
-    projection: Name
-    points: Annotated[list[float], Most(40_000)]
-
-
-class BoxShape(TypedDict):
-    type: Literal["box"]
-    projection: Name
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-
-
-class PointsShape(TypedDict):
-    type: Literal["points"]
-    projection: Name
-    indices: Annotated[list[int], Most(100)]
-
-
-# `from` is a word of Python, hence this spelling.
-RangeShape = TypedDict("RangeShape", {"type": Literal["range"], "order_id": Name, "from": int, "to": int})
-
-
-class PositionsShape(TypedDict):
-    type: Literal["positions"]
-    order_id: Name
-    positions: Annotated[list[int], Most(1_000)]
-
-
-class SamplesShape(TypedDict):
-    type: Literal["samples"]
-    nos: Nos
-
-
-class PredicateShape(TypedDict):
-    type: Literal["predicate"]
-    text: Text
-
-
-class PlainShape(TypedDict):
-    type: Literal["all", "none", "invert"]
-
-
-Shape = PolygonShape | BoxShape | PointsShape | RangeShape | PositionsShape | SamplesShape | PredicateShape | PlainShape
-
-
-class SelectionTarget(TypedDict):
-    type: Literal["selection"]
-
-
-class SamplesTarget(TypedDict):
-    type: Literal["samples"]
-    nos: Nos
-
-
-Target = SelectionTarget | SamplesTarget
-
-
-class SqlClause(TypedDict):
-    type: Literal["sql"]
-    text: Text
-
-
-class ValuesClause(TypedDict):
-    type: Literal["in", "not_in"]
-    column: Name
-    values: Annotated[list[Name | None], Most(10_000)]
-
-
-class RangeClause(TypedDict):
-    type: Literal["range"]
-    column: Name
-    low: float | None
-    high: float | None
-
-
-FilterClause = SqlClause | ValuesClause | RangeClause
-
-
-# ---- what is shown -----------------------------------------------------------------------------------------------
-
-
-class LegendEntry(TypedDict):
-    value: str | None
-    count: int
-    color: int
-
-
-class NoLegend(TypedDict):
-    kind: Literal["none"]
-
-
-class CategoryLegend(TypedDict):
-    kind: Literal["category"]
-    column: str
-    entries: list[LegendEntry]
-    more: int
-
-
-class NumberLegend(TypedDict):
-    kind: Literal["number"]
-    column: str
-    low: float
-    high: float
-
-
-Legend = NoLegend | CategoryLegend | NumberLegend
-
-
-class Bar(TypedDict):
-    value: str | None
-    total: int
-    visible: int
-    selected: int
-
-
-class BarsFacet(TypedDict):
-    kind: Literal["bars"]
-    column: str
-    type: str
-    bars: list[Bar]
-    more: int
-
-
-class HistogramFacet(TypedDict):
-    kind: Literal["histogram"]
-    column: str
-    type: str
-    edges: list[float]
-    total: list[int]
-    visible: list[int]
-    selected: list[int]
-    missing: int
-
-
-Facet = BarsFacet | HistogramFacet
-
-
-class Thumbs(TypedDict):
-    mime: list[str]
-    starts: list[int]
-    problems: list[str | None]
-
-
-class QueueState(TypedDict):
-    queue: str
-    state: str
-    reason: str | None
-
-
-class Field(TypedDict):
-    name: str
-    type: str
-    value: str | None
-
-
-class HistoryEntry(TypedDict):
-    at: str
-    author: str
-    sentence: str
-    undone: bool
-
-
-class Picture(TypedDict):
-    mime: str
-    width_px: int
-    height_px: int
-
-
-class CompletionItem(TypedDict):
-    text: str
-    kind: str
-    detail: str | None
-
 
 # ---- operations: what each asks and answers ----------------------------------------------------------------------
 

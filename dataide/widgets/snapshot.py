@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-    from .protocol import Legend
+    from .vocabulary import Legend
     from .workspace import Workspace
 
 MOST_BYTES = 60_000

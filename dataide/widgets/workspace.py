@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dataide.core.context import Context
     from dataide.storage.thumbnails import Thumbnails
 
-    from .protocol import Armed
+    from .vocabulary import Armed
 
 
 class Configurable(Protocol):

@@ -57,7 +57,11 @@ describe("a lane", () => {
     const select = (mode: Mode) => client.ask("select", { shape: { type: "all" }, mode, source: "t" }, { panel: "p" });
     void select("replace");
     void select("add");
-    void client.ask("act", { verb: "exclude", arguments: {}, target: { type: "selection" }, uuid: "u" }, { panel: "p" });
+    void client.ask(
+      "act",
+      { verb: "exclude", arguments: {}, target: { type: "selection" }, uuid: "u" },
+      { panel: "p" },
+    );
     expect(sent.map((message) => message.op)).toEqual(["select", "select", "act"]);
   });
 
@@ -70,7 +74,7 @@ describe("a lane", () => {
     void brush(3);
     void client.ask("select", { shape: { type: "all" }, mode: "replace", source: "t" }, { panel: "p" });
     expect(sent.map((message) => message.op)).toEqual(["filter", "filter", "select"]);
-    expect((sent[1]?.body?.clause as { high: number }).high).toBe(3);
+    expect(sent[1]?.body?.clause).toMatchObject({ high: 3 });
   });
 });
 
@@ -149,7 +153,11 @@ describe("a kernel that does not answer", () => {
 
   it("was only out of reach: what has no answer is asked again with the same id and uuid", () => {
     const { client, sent } = kernel();
-    void client.ask("act", { verb: "tag", arguments: { tag: "x" }, target: { type: "selection" }, uuid: "u1" }, { panel: "p" });
+    void client.ask(
+      "act",
+      { verb: "tag", arguments: { tag: "x" }, target: { type: "selection" }, uuid: "u1" },
+      { panel: "p" },
+    );
     void outcome(client.ask("select", { shape: { type: "invert" }, mode: "replace", source: "t" }, { panel: "p" }));
     client.resume();
     expect(sent.map(({ op }) => op)).toEqual(["act", "select", "act"]);

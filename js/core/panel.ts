@@ -41,7 +41,8 @@ export async function openPanel<Config>(
   el.dataset.dataidePanel = name;
   el.setAttribute("role", "region");
   el.setAttribute("aria-label", `dataide ${name}`);
-  if (!embedded) el.style.height = `${config.heightPx ?? 480}px`;
+  // ipywidgets' Layout clears `style.height` once the panel is displayed; a property of our own it leaves alone.
+  el.style.setProperty("--dataide-height", embedded ? "100%" : `${config.heightPx ?? 480}px`);
   const replies = ((model.get("boot") ?? []) as BootReply[]).map((reply) => fromWire(reply) as BootReply);
   const panelId = String(model.get("panel_id"));
   return {

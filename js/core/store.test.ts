@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { FakeKernel } from "../dev/fake_kernel.js";
 import { fakeHub } from "../dev/fake_hub.js";
+import { FakeKernel } from "../dev/fake_kernel.js";
 import type { SessionState } from "./protocol.js";
 import { folded, newer } from "./store.js";
 
@@ -49,7 +49,11 @@ describe("the session's store over the real hub and protocol", () => {
   it("tags the selection, says so, and takes it back", async () => {
     const { hub, kernel } = fakeHub({ count: 50 });
     const { client, store } = hub;
-    await client.ask("select", { shape: { type: "samples", nos: [1, 2, 3] }, mode: "replace", source: "t" }, { panel: "p" });
+    await client.ask(
+      "select",
+      { shape: { type: "samples", nos: [1, 2, 3] }, mode: "replace", source: "t" },
+      { panel: "p" },
+    );
     await store.act("tag", { tag: "glare" }, { type: "selection" });
     await settled();
     expect(store.toasts.value.at(-1)).toMatchObject({ undoable: true, kind: "info" });
@@ -68,7 +72,11 @@ describe("the session's store over the real hub and protocol", () => {
     await store.gestureEnded();
     expect(store.toasts.value).toEqual([]);
     await store.arm({ verb: "tag", arguments: { tag: "auto" } });
-    void client.ask("select", { shape: { type: "samples", nos: [4, 5] }, mode: "replace", source: "t" }, { panel: "p" });
+    void client.ask(
+      "select",
+      { shape: { type: "samples", nos: [4, 5] }, mode: "replace", source: "t" },
+      { panel: "p" },
+    );
     await store.gestureEnded();
     await settled();
     expect(store.state.value?.tags).toEqual([{ name: "auto", count: 2 }]);
@@ -91,6 +99,9 @@ describe("the session's store over the real hub and protocol", () => {
     model.trigger("comm_live_update");
     await asked;
     expect(hub.store.connection.value).toBe("lost");
-    expect(hub.store.toasts.value.at(-1)).toMatchObject({ kind: "error", hint: expect.stringContaining("Run the cells") });
+    expect(hub.store.toasts.value.at(-1)).toMatchObject({
+      kind: "error",
+      hint: expect.stringContaining("Run the cells"),
+    });
   });
 });

@@ -24,6 +24,8 @@ export class FakeKernel {
   /** What a panel wants kept; the real kernel puts it into the panel's trait `config`. */
   onConfigure: (ask: Ask<"configure">) => void = () => {};
   paused = false;
+  /** A page ends before its pictures weigh more, as in the real kernel. */
+  mostThumbBytes = 4 << 20;
   readonly #delay: () => number;
   readonly #held: (() => void)[] = [];
   readonly #cancelled = new Set<number>();
@@ -236,14 +238,19 @@ export class FakeKernel {
   #page(ask: Ask<"page">): Part<"page"> {
     const { session } = this;
     const order = session.order();
-    const page = order.slice(ask.offset, ask.offset + ask.limit).flatMap((no) => session.samples[no] ?? []);
+    let page = order.slice(ask.offset, ask.offset + ask.limit).flatMap((no) => session.samples[no] ?? []);
     const pictures = ask.thumbs
       ? page.map((s) => (s.no === UNREADABLE ? new Uint8Array() : picture(s, Math.min(ask.px, 32))))
       : [];
     const starts = [0];
-    for (const bytes of pictures) starts.push((starts.at(-1) ?? 0) + bytes.length);
+    for (const bytes of pictures) {
+      const end = (starts.at(-1) ?? 0) + bytes.length;
+      if (end > this.mostThumbBytes) break;
+      starts.push(end);
+    }
+    if (ask.thumbs) page = page.slice(0, starts.length - 1);
     const joined = new Uint8Array(starts.at(-1) ?? 0);
-    pictures.forEach((bytes, i) => void joined.set(bytes, starts[i]));
+    page.forEach((_, i) => void joined.set(pictures[i] ?? new Uint8Array(), starts[i]));
     return {
       body: {
         orderId: session.orderId,

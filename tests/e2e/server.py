@@ -22,7 +22,8 @@ START_LIMIT_S = 120.0
 class LabServer:
     """Started once for all tests; everything it writes lies in one temporary folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: str | Path = sys.executable) -> None:
+        self.python = Path(python)
         self._folder = tempfile.TemporaryDirectory(prefix="dataide-lab-", ignore_cleanup_errors=True)
         self.root = Path(self._folder.name)
         self.work = self.root / "work"
@@ -48,7 +49,7 @@ class LabServer:
 
     def _command(self) -> list[str]:
         return [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+            str(self.python), "-m", "jupyterlab", "--no-browser", "--allow-root",
             "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={self.work}", f"--IdentityProvider.token={self.token}",
             "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
@@ -62,7 +63,7 @@ class LabServer:
             "XDG_CONFIG_HOME": "xdg/config", "XDG_DATA_HOME": "xdg/data", "XDG_STATE_HOME": "xdg/state",
         }  # fmt: skip
         # The kernel is this Python: jupyter_client puts sys.executable where a kernel's command says "python".
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        path = f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
         folders = {name: str(self.root / folder) for name, folder in own.items()}
         return os.environ | folders | {"PATH": path, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 

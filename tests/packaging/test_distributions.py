@@ -19,6 +19,8 @@ import dataide as di
 
 session = di.open(sys.argv[1])
 session.add_arrays(np.random.default_rng(0).integers(0, 255, (4, 8, 8), dtype="uint8"))
+session.where().embed()
+session.where().project("pca")
 told = {}
 for name in ("scatter", "grid"):
     panel = getattr(session, name)()

@@ -9,15 +9,14 @@ from dataide.core.completion import Completion, complete_filter, complete_names
 from dataide.core.facet_counts import BarCounts, HistogramCounts
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import (
-    Bar,
     CompleteAnswer,
     CompleteAsk,
-    Facet,
     FacetsAnswer,
     FacetsAsk,
     FacetValuesAnswer,
     FacetValuesAsk,
 )
+from dataide.widgets.vocabulary import Bar, Facet
 from dataide.widgets.workspace import Workspace
 
 from .state import names

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 
 from dataide.core.actions import from_wire, samples
+from dataide.core.clauses import InClause
 from dataide.core.order import Sort
 from dataide.core.predicate import parse
 from dataide.core.selection import fitted
@@ -16,21 +18,18 @@ from dataide.storage.query import ids_of
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import (
     ActAnswer,
-    ActArguments,
     ActAsk,
     ArmAsk,
     FilterAsk,
     SelectAsk,
-    Shape,
     SimilarAnswer,
     SimilarAsk,
     SortAsk,
     StepAnswer,
     StepAsk,
     SubsetAnswer,
-    Target,
-    Verb,
 )
+from dataide.widgets.vocabulary import ActArguments, Shape, Target, Verb
 from dataide.widgets.workspace import Workspace
 
 from .state import sort_on_wire
@@ -39,6 +38,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # A line of Python with more ids than this is nothing that anybody reads.
 MOST_IDS = 20
 MOST_CORNERS = 100
+_KEYWORDS = {"tags": "tag", "queues": "queue"}
 
 
 def select(workspace: Workspace, ask: SelectAsk) -> Reply:
@@ -114,9 +114,7 @@ def select_python(workspace: Workspace, shape: Shape, chosen: Array, mode: str) 
         case "all":
             return f"session.select({filter_python(workspace)}{how})"
         case "predicate":
-            sql = workspace.filter.sql
-            also = f".where({sql!r})" if sql else ""
-            return f"session.select(session.where({shape['text'].strip()!r}){also}{how})"
+            return f"session.select(session.where({shape['text'].strip()!r}){where_python(workspace)}{how})"
         case "polygon" if len(shape["points"]) <= 2 * MOST_CORNERS:
             corners = np.array(shape["points"]).reshape(-1, 2).tolist()
             return _inside_python(workspace, corners, shape["projection"], how)
@@ -131,15 +129,29 @@ def select_python(workspace: Workspace, shape: Shape, chosen: Array, mode: str) 
 
 def _inside_python(workspace: Workspace, corners: list[list[float]], projection: str, how: str) -> str:
     polygon = ", ".join(f"({x:.6g}, {y:.6g})" for x, y in corners)
-    sql = workspace.filter.sql
-    also = f".where({sql!r})" if sql else ""
-    return f"session.select(session.inside([{polygon}], {projection!r}){also}{how})"
+    return f"session.select(session.inside([{polygon}], {projection!r}){where_python(workspace)}{how})"
 
 
 def filter_python(workspace: Workspace) -> str:
     """The View of what passes the filter, as Python."""
-    sql = workspace.filter.sql
-    return f"session.where({sql!r})" if sql else "session.where()"
+    return f"session{where_python(workspace)}" if workspace.filter.clauses else "session.where()"
+
+
+def where_python(workspace: Workspace) -> str:
+    """The clauses of the filter as calls of `where`: .where("brightness < 0.2", label=["cat", None])."""
+    texts: list[str] = []
+    equals: dict[str, str] = {}
+    for stated in workspace.filter.clauses:
+        clause = stated.clause
+        name = _KEYWORDS.get(clause.column or "", clause.column or "")
+        if isinstance(clause, InClause) and name.isidentifier() and not iskeyword(name) and name not in equals:
+            values = list(clause.values)
+            equals[name] = repr(values[0] if len(values) == 1 else values)
+        else:
+            texts.append(stated.sql)
+    first = [repr(texts[0])] if texts else []
+    calls = [", ".join(first + [f"{name}={value}" for name, value in equals.items()]), *map(repr, texts[1:])]
+    return "".join(f".where({call})" for call in calls if call)
 
 
 def set_filter(workspace: Workspace, ask: FilterAsk) -> Reply:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from dataide.core.cards import Card, cards, details
 from dataide.errors import ProtocolError, UnknownSample
 from dataide.widgets.dialogue import Reply
-from dataide.widgets.protocol import InspectAnswer, InspectAsk, PageAnswer, PageAsk, PeekAnswer, PeekAsk, Thumbs
+from dataide.widgets.protocol import InspectAnswer, InspectAsk, PageAnswer, PageAsk, PeekAnswer, PeekAsk
+from dataide.widgets.vocabulary import Thumbs
 from dataide.widgets.workspace import Workspace
 
 MOST_TILES = 500

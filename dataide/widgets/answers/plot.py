@@ -9,7 +9,6 @@ from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import (
     ColorsAnswer,
     ColorsAsk,
-    Legend,
     LocateAnswer,
     LocateAsk,
     MarksAnswer,
@@ -17,6 +16,7 @@ from dataide.widgets.protocol import (
     PointsAnswer,
     PointsAsk,
 )
+from dataide.widgets.vocabulary import Legend
 from dataide.widgets.workspace import Workspace
 
 POINTS_A_PART = 262_144

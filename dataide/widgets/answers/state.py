@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from dataide.core.clauses import Clause, InClause, NotInClause, RangeClause
 from dataide.core.order import Sort
 from dataide.errors import ProtocolError, SessionClosed
-from dataide.widgets import protocol
+from dataide.widgets import protocol, vocabulary
 from dataide.widgets.dialogue import Reply
-from dataide.widgets.protocol import (
-    ColumnInfo,
-    ConfigureAsk,
-    HelloAnswer,
-    HelloAsk,
-    NameCount,
-    ProjectionInfo,
-    SessionState,
-)
+from dataide.widgets.protocol import ConfigureAsk, HelloAnswer, HelloAsk
+from dataide.widgets.vocabulary import ColumnInfo, FilterClause, NameCount, ProjectionInfo, SessionState
 from dataide.widgets.workspace import Workspace
 
 MOST_NAMES = 1_000
@@ -55,7 +49,13 @@ def session_state(workspace: Workspace) -> SessionState:
             "version": filtered.version,
             "text": filtered.text,
             "clauses": [
-                {"source": clause.source, "sentence": clause.sentence, "column": clause.column} for clause in clauses
+                {
+                    "source": said.source,
+                    "sentence": said.sentence,
+                    "column": said.column,
+                    "clause": clause_on_wire(said.clause),
+                }
+                for said in clauses
             ],
         },
         "history": {"undo": undo, "redo": redo},
@@ -90,6 +90,7 @@ def projections(workspace: Workspace) -> list[ProjectionInfo]:
             "embedding": one.embedding,
             "count": one.count,
             "stale": one.stale,
+            "version": one.number,
         }
         for one in workspace.places.projections()
     ]
@@ -104,7 +105,19 @@ def history(workspace: Workspace, revision: int) -> tuple[str | None, str | None
     return sentences
 
 
-def sort_on_wire(sort: Sort) -> protocol.Sort:
+def clause_on_wire(clause: Clause) -> FilterClause:
+    """A clause as the protocol writes it: a facet draws its brush and its pressed bars by it."""
+    match clause:
+        case RangeClause():
+            return {"type": "range", "column": clause.column, "low": clause.low, "high": clause.high}
+        case InClause():
+            return {"type": "in", "column": clause.column, "values": list(clause.values)}
+        case NotInClause():
+            return {"type": "not_in", "column": clause.column, "values": list(clause.values)}
+    return {"type": "sql", "text": clause.text}
+
+
+def sort_on_wire(sort: Sort) -> vocabulary.Sort:
     """A sort as the protocol writes it."""
     if sort.by == "column":
         return {"by": "column", "column": sort.column or "", "descending": sort.descending}

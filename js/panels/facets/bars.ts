@@ -25,13 +25,14 @@ export interface BarsProps {
  * What to show of a list: all when it is short or was asked for, else the first few, and always those that are chosen, because
  * a filter that cannot be seen cannot be taken back.
  */
-export function shownBars(props: Pick<BarsProps, "bars" | "more" | "stand" | "expanded">): { rows: Bar[]; rest: number } {
+export function shownBars(props: Pick<BarsProps, "bars" | "more" | "stand" | "expanded">): {
+  rows: Bar[];
+  rest: number;
+} {
   const all = [...props.bars];
   const short = props.expanded || all.length + props.more <= SHOWN_BARS + 2;
   const named = props.stand.kind === "in" || props.stand.kind === "not_in" ? props.stand.values : [];
-  const rows = short
-    ? all
-    : all.filter((bar, i) => i < SHOWN_BARS || named.includes(bar.value));
+  const rows = short ? all : all.filter((bar, i) => i < SHOWN_BARS || named.includes(bar.value));
   for (const value of named) {
     if (!all.some((bar) => bar.value === value)) rows.push({ value, total: 0, visible: 0, selected: 0 });
   }
@@ -80,7 +81,8 @@ function row(hub: HubExports, props: BarsProps, bar: Bar, peak: number): Templat
   const { formatCount } = hub.dom;
   const state = barState(props.stand, bar.value);
   const name = bar.value ?? "no value";
-  const counts = bar.visible === bar.total ? formatCount(bar.total) : `${formatCount(bar.visible)} of ${formatCount(bar.total)}`;
+  const counts =
+    bar.visible === bar.total ? formatCount(bar.total) : `${formatCount(bar.visible)} of ${formatCount(bar.total)}`;
   const selected = bar.selected > 0 ? `, ${formatCount(bar.selected)} selected` : "";
   const percent = (count: number) => `width:${count > 0 ? Math.max(0.8, (count / peak) * 100) : 0}%`;
   return html`<button

@@ -87,7 +87,12 @@ describe("what the kernel says", () => {
   test("a brush is drawn again from the state after a reload", () => {
     const clause = { type: "range", column: "price", low: 1, high: null } as const;
     const state = stateWith([], {
-      filter: { count: 1, version: 2, text: "", clauses: [{ source: "facet:price", sentence: "", column: "price", clause }] },
+      filter: {
+        count: 1,
+        version: 2,
+        text: "",
+        clauses: [{ source: "facet:price", sentence: "", column: "price", clause }],
+      },
     });
     expect(clauseOf(state, "price", new Map())).toEqual({ active: true, clause });
     expect(clauseOf(state, "label", new Map())).toEqual({ active: false, clause: null });

@@ -70,8 +70,17 @@ export function heights(counts: readonly number[], peak: number, height: number,
   return counts.map((count) => (count <= 0 || peak <= 0 ? 0 : Math.max(least, (count / peak) * height)));
 }
 
-/** All bars of one colour as one SVG path: thirty columns of thirty bars stay thirty elements and not nine hundred. */
-export function barsPath(axis: Axis, edges: readonly number[], tall: readonly number[], height: number): string {
+/**
+ * All bars of one colour as one SVG path: thirty columns of thirty bars stay thirty elements and not nine hundred. `narrow` draws
+ * them at half their width, so that what lies behind stays in sight even where it is the smaller one.
+ */
+export function barsPath(
+  axis: Axis,
+  edges: readonly number[],
+  tall: readonly number[],
+  height: number,
+  narrow = false,
+): string {
   let path = "";
   for (let i = 0; i < tall.length; i++) {
     const bar = tall[i] ?? 0;
@@ -79,7 +88,9 @@ export function barsPath(axis: Axis, edges: readonly number[], tall: readonly nu
     const left = i === 0 ? 0 : toPixel(axis, edges[i] ?? axis.low);
     const right = i === tall.length - 1 ? axis.width : toPixel(axis, edges[i + 1] ?? axis.high);
     const gap = right - left > 3 ? 1 : 0;
-    path += `M${px(left)} ${px(height)}V${px(height - bar)}H${px(Math.max(left + 0.5, right - gap))}V${px(height)}Z`;
+    const inset = narrow && right - left > 4 ? (right - gap - left) / 4 : 0;
+    const end = Math.max(left + 0.5, right - gap - inset);
+    path += `M${px(left + inset)} ${px(height)}V${px(height - bar)}H${px(end)}V${px(height)}Z`;
   }
   return path;
 }
@@ -116,7 +127,8 @@ function between(axis: Axis, a: number, b: number, low?: number | null, high?: n
   const { pad } = axis;
   const range: Range = {
     low: kept.low !== undefined ? kept.low : left <= 0.5 ? null : tidy(axis, valueAt(axis, left) + pad),
-    high: kept.high !== undefined ? kept.high : right >= axis.width - 0.5 ? null : tidy(axis, valueAt(axis, right) - pad),
+    high:
+      kept.high !== undefined ? kept.high : right >= axis.width - 0.5 ? null : tidy(axis, valueAt(axis, right) - pad),
   };
   // Less than half a bin: the one number under the pointer.
   if (pad > 0 && range.low !== null && range.high !== null && range.low > range.high) {

@@ -43,8 +43,8 @@ export function histogram(hub: HubExports, props: HistogramProps): TemplateResul
   const axis = axisOf(facet.edges, props.width, props.time ? "TIMESTAMP" : facet.type);
   const format = formatter(hub, axis, props.time);
   const peak = Math.max(1, ...facet.total);
-  const bars = (counts: number[], name: string) =>
-    svg`<path class=${name} d=${barsPath(axis, facet.edges, heights(counts, peak, HEIGHT_PX), HEIGHT_PX)}></path>`;
+  const bars = (counts: number[], name: string, narrow = false) =>
+    svg`<path class=${name} d=${barsPath(axis, facet.edges, heights(counts, peak, HEIGHT_PX), HEIGHT_PX, narrow)}></path>`;
   const [left, right] = span(axis, brush);
   return html`<div
       class="di-hist ${brush ? "di-brushed" : ""}"
@@ -60,7 +60,7 @@ export function histogram(hub: HubExports, props: HistogramProps): TemplateResul
         role="img"
         aria-label=${describe(hub, facet, axis, format)}
       >
-        ${bars(facet.total, "di-total")} ${bars(facet.visible, "di-visible")} ${bars(facet.selected, "di-chosen")}
+        ${bars(facet.total, "di-total")} ${bars(facet.visible, "di-visible")} ${bars(facet.selected, "di-chosen", true)}
         ${
           brush
             ? svg`<rect class="di-veil" x="0" y="0" width=${left} height=${HEIGHT_PX}></rect>

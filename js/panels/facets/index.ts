@@ -1,16 +1,19 @@
 /** Facets: one mini histogram or bar list per column, crossfiltered. Twin of dataide/widgets/facets.py. */
 import type { RenderProps } from "@anywidget/types";
 import type { HubExports, PanelModel } from "../../core/contract.js";
-import { FacetsPanel } from "./panel.js";
+import { fromWire } from "../../core/wire.js";
+import { type BootReply, type FacetsConfig, FacetsPanel } from "./panel.js";
 
 interface FacetsModel extends PanelModel {
-  config: { embedded?: boolean; columns?: string[] | null; open?: string | null };
+  config: FacetsConfig & Record<string, unknown>;
+  boot: unknown[] | null;
 }
 
 async function render({ model, el, host, signal }: RenderProps<FacetsModel>): Promise<void> {
   const hub = (await host.getWidget<HubExports>(model.get("hub"))).exports;
   if (signal.aborted) return;
   const panel = new FacetsPanel(hub, el, model.get("panel_id"), signal);
+  panel.boot((model.get("boot") ?? []).map((reply) => fromWire(reply) as BootReply));
   const configure = () => panel.configure(model.get("config"));
   model.on("change:config", configure);
   signal.addEventListener("abort", () => model.off("change:config", configure));

@@ -2,7 +2,7 @@
 import type { Signal } from "@preact/signals-core";
 import type { TemplateResult } from "lit-html";
 import type { HubExports, KernelError } from "../../core/contract.js";
-import type { Bar, Facet, SessionState } from "../../core/protocol.js";
+import type { Answer, Ask, Bar, Facet, SessionState } from "../../core/protocol.js";
 import { bars, SHOWN_BARS } from "./bars.js";
 import {
   type FacetColumn,
@@ -33,6 +33,12 @@ export interface FacetsConfig {
   columns?: string[] | null;
   open?: string | null; // see foldsOf
   height_px?: number;
+}
+
+export interface BootReply {
+  op: string;
+  ask: unknown;
+  body: unknown;
 }
 
 /** What the user did inside one column that the kernel need not know. */
@@ -79,6 +85,15 @@ export class FacetsPanel {
     this.#filtering = new Filtering(hub, panel, (column, error) => this.#change(column, { error: failureOf(error) }));
   }
 
+  /** Draws what travelled with the widget, before the kernel is asked for anything. */
+  boot(replies: readonly BootReply[]): void {
+    const first = replies.find((reply) => reply.op === "facets");
+    if (!first) return;
+    const { facets } = first.body as Answer<"facets">;
+    this.#facets.value = new Map(facets.map((facet) => [facet.column, facet]));
+    if ((first.ask as Ask<"facets">).columns === null) this.#telling.value = facets.map((facet) => facet.column);
+  }
+
   configure(config: FacetsConfig): void {
     const first = this.#config.value.embedded === undefined;
     this.#config.value = { embedded: false, ...config };
@@ -90,7 +105,8 @@ export class FacetsPanel {
     const { hub, root, signal } = this;
     root.classList.add("dataide", "dataide-facets");
     root.dataset.dataidePanel = "facets";
-    const embedded = this.#config.value.embedded === true || root.parentElement?.closest("[data-dataide-panel]") != null;
+    const embedded =
+      this.#config.value.embedded === true || root.parentElement?.closest("[data-dataide-panel]") != null;
     root.classList.toggle("dataide-embedded", embedded);
     if (!embedded) root.style.maxHeight = `${this.#config.value.height_px ?? DEFAULT_HEIGHT_PX}px`;
     root.setAttribute("role", "region");
@@ -348,7 +364,9 @@ export class FacetsPanel {
 
   #type(column: string, typing: boolean): void {
     this.#change(column, { typing, error: null });
-    const place = [...this.root.querySelectorAll<HTMLElement>(".di-facet")].find((box) => box.dataset.column === column);
+    const place = [...this.root.querySelectorAll<HTMLElement>(".di-facet")].find(
+      (box) => box.dataset.column === column,
+    );
     place?.querySelector<HTMLElement>(typing ? ".di-typed input" : ".di-range")?.focus();
   }
 
@@ -367,7 +385,10 @@ export class FacetsPanel {
 
 function wrongBounds(column: FacetColumn): Local["error"] {
   return column.kind === "time"
-    ? { message: "These are not two dates in order.", hint: "Type 2024-05-31 or 2024-05-31 14:00; leave one empty for no bound." }
+    ? {
+        message: "These are not two dates in order.",
+        hint: "Type 2024-05-31 or 2024-05-31 14:00; leave one empty for no bound.",
+      }
     : { message: "These are not two numbers in order.", hint: "Type 0.25 or 1e6; leave one empty for no bound." };
 }
 

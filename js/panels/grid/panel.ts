@@ -5,7 +5,7 @@ import { mountDrawer } from "./drawer.js";
 import { drawEmpty } from "./empty.js";
 import * as geo from "./geometry.js";
 import { gridKeys, KEYS } from "./keys.js";
-import { bucketPx, PAGE, Pages } from "./pages.js";
+import { bucketPx, Pages } from "./pages.js";
 import { listen } from "./pointer.js";
 import { Selecting, selectedAfter, within } from "./selecting.js";
 import { Tiles } from "./tiles.js";
@@ -342,7 +342,7 @@ export class Grid {
       sort: (sort) => this.#sort(sort),
     });
     if (state !== null && g.viewHeight > 0) {
-      const inSight = pages.total === null ? { from: 0, to: PAGE - 1 } : geo.visibleSpan(g, this.#top);
+      const inSight = pages.total === null ? { from: 0, to: 0 } : geo.visibleSpan(g, this.#top);
       pages.want(inSight, this.#wanted(state));
     }
   }

@@ -69,6 +69,8 @@ export class Selecting {
   }
 
   #refused(error: KernelError): void {
+    // What was shown did not come about: ask what is true.
+    this.#pages.invalidate();
     const hint = error.failure?.hint ?? null;
     this.#hub.store.toast({ sentence: error.message, kind: "error", undoable: false, python: null, hint });
   }

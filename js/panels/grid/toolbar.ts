@@ -38,14 +38,18 @@ export function drawToolbar(
     event.target as HTMLSelectElement & HTMLInputElement;
   const direction = sort.descending ? "Descending" : "Ascending";
   render(
-    html`${model.embedded ? nothing : html`<label>Sort
+    html`${
+      model.embedded
+        ? nothing
+        : html`<label>Sort
         <select class="dataide-select" aria-label="Sort" @change=${(event: Event) => model.sort(sortOf(target(event).value, sort))}>
-          <option value="a" .selected=${selected === "a"}>added</option>
+          <option value="a" .selected=${selected === "a"}>order of arrival</option>
           ${sort.by === "similar" ? html`<option value="s" .selected=${true}>similar to ${sort.label}</option>` : nothing}
           ${columns.map((c) => html`<option value=${`c${c.name}`} .selected=${selected === `c${c.name}`}>${c.name}</option>`)}
         </select></label>
       <button class="dataide-button dataide-icon" aria-label=${`Sort direction: ${direction.toLowerCase()}`} title=${`${direction}: click to turn`}
-        @click=${() => model.sort({ ...sort, descending: !sort.descending })}>${sort.descending ? "↓" : "↑"}</button>`}
+        @click=${() => model.sort({ ...sort, descending: !sort.descending })}>${sort.descending ? "↓" : "↑"}</button>`
+    }
       <label>Caption
         <select class="dataide-select" aria-label="Caption" @change=${(event: Event) => model.setCaption(target(event).value.slice(1) || null)}>
           <option value="" .selected=${model.caption === null}>none</option>

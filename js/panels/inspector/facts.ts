@@ -22,7 +22,9 @@ export function drawFacts(
     return;
   }
   const wanted = search.trim().toLowerCase();
-  const fields = sample.fields.filter(({ name, value }) => `${name} ${value ?? ""}`.toLowerCase().includes(wanted));
+  // Label and exclusion stand above, among what people decide.
+  const others = sample.fields.filter(({ name }) => name !== "label" && name !== "excluded");
+  const fields = others.filter(({ name, value }) => `${name} ${value ?? ""}`.toLowerCase().includes(wanted));
 
   const tags = sample.tags.map(
     (

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import {
   affine,
-  between,
   type Bounds,
+  between,
   dataToSteps,
   fitted,
   LAST_STEP,

@@ -80,11 +80,13 @@ export class CanvasRenderer implements Renderer {
   }
 
   private cut(frame: Frame, ratio: number, stride: number): void {
-    const radius = Math.min(LARGEST_RADIUS, frame.radius * ratio);
-    const key = `${radius} ${frame.opacity.join(" ")} ${stride}`;
+    const key = `${frame.radius.join(" ")} ${frame.opacity.join(" ")} ${ratio} ${stride}`;
     if (key === this.stampKey) return;
     this.stampKey = key;
-    this.stamps = frame.opacity.map((opacity) => makeStamp(radius, opacity, stride));
+    this.stamps = frame.opacity.map((opacity, row) => {
+      const radius = (frame.radius[row] as number) * ratio;
+      return makeStamp(Math.min(LARGEST_RADIUS, radius), opacity, stride);
+    });
   }
 
   dispose(): void {

@@ -30,6 +30,8 @@ export class Feed {
   private coloredFor = "";
   private markedFor = "";
   private filteredFor = "";
+  private staleBefore = 0;
+  private loads = 0;
   private selecting = 0; // selections whose answer is due
   private guessed = false; // the selection on screen is our own guess
 
@@ -69,6 +71,9 @@ export class Feed {
       this.actions.replaced(null, this.legend);
       return;
     }
+    const stale = this.info(state)?.stale ?? 0;
+    if (stale < this.staleBefore) this.loadedFor = ""; // samples got new places
+    this.staleBefore = stale;
     if (this.loadedFor !== this.placesKey(state)) return void this.load(state);
     if (this.loading || !this.points) return;
     if (this.coloredFor !== this.colorsKey(state)) void this.recolor(state);
@@ -117,6 +122,7 @@ export class Feed {
     const { projection, color } = this.wanted;
     this.loadedFor = this.placesKey(state);
     this.loading = true;
+    const turn = ++this.loads;
     let fresh = true;
     const took = (reply: Reply<"points">) => {
       this.take(reply, fresh);
@@ -131,9 +137,11 @@ export class Feed {
         { panel: this.panel, signal: this.signal, onPart: took },
       );
     } catch (error) {
+      if (turn === this.loads) this.loading = false;
       if (isAbort(error)) return; // a newer wish is on its way
       this.complain(error);
     }
+    if (turn !== this.loads) return;
     this.loading = false;
     const now = store.state.peek();
     if (!now || this.signal.aborted) return;

@@ -32,7 +32,7 @@ export function modeOf(event: Keys): Mode {
 
 export class Gestures {
   private spaceHeld = false;
-  private drag: { id: number; kind: Tool; path: number[]; far: boolean; mode: Mode } | null = null;
+  private drag: { id: number; kind: Tool; path: number[]; far: boolean; control: boolean; mode: Mode } | null = null;
   private scrolledAt = -Infinity;
   private clickAt = { time: -Infinity, x: 0, y: 0 };
 
@@ -93,12 +93,15 @@ export class Gestures {
   }
 
   private down(event: PointerEvent): void {
-    // Buttons, legend and links that lie over the plot work for themselves.
-    if (event.target instanceof Element && event.target.closest("button, input, select, a, .legend")) return;
+    const on = event.target instanceof Element ? event.target : null;
+    // Where the user types or slides, and on the scroll bar of a list, the hand means that.
+    if (on?.closest("input, select, a, .ramp") || on?.matches(".legend-list")) return;
     if (this.drag || event.button > 1) return;
     const kind = event.button === 1 || this.spaceHeld ? "pan" : this.actions.tool();
-    this.drag = { id: event.pointerId, kind, path: this.at(event), far: false, mode: modeOf(event) };
-    this.stage.setPointerCapture(event.pointerId);
+    // A lasso may begin on the legend as well: only when the hand does not move away, its button is meant.
+    const control = on?.closest("button, .legend") != null;
+    this.drag = { id: event.pointerId, kind, path: this.at(event), far: false, control, mode: modeOf(event) };
+    if (!control) this.stage.setPointerCapture(event.pointerId);
     this.stage.classList.toggle("panning", kind === "pan");
     this.actions.left();
   }
@@ -116,6 +119,7 @@ export class Gestures {
     const { path } = drag;
     const [x, y] = this.at(event);
     if (!drag.far && Math.hypot(x - (path[0] as number), y - (path[1] as number)) < CLICK_PX) return;
+    if (!drag.far && drag.control) this.stage.setPointerCapture(event.pointerId);
     drag.far = true;
     if (drag.kind === "pan") {
       this.actions.pan(x - (path.at(-2) as number), y - (path.at(-1) as number));
@@ -147,7 +151,7 @@ export class Gestures {
       this.actions.drawn({ kind: drag.kind, path, mode: drag.mode });
       return;
     }
-    if (event.button !== 0 || this.spaceHeld) return;
+    if (event.button !== 0 || this.spaceHeld || drag.control) return;
     const second =
       event.timeStamp - this.clickAt.time < 400 && Math.hypot(x - this.clickAt.x, y - this.clickAt.y) < 2 * CLICK_PX;
     this.clickAt = { time: second ? -Infinity : event.timeStamp, x, y };

@@ -4,7 +4,8 @@ import { inside, MOST_VERTICES, polygonOf, RingTest, roundTo, simplify } from ".
 
 const circle = (n: number, r = 200): number[] => {
   const path: number[] = [];
-  for (let i = 0; i < n; i++) path.push(400 + r * Math.cos((2 * Math.PI * i) / n), 300 + r * Math.sin((2 * Math.PI * i) / n));
+  for (let i = 0; i < n; i++)
+    path.push(400 + r * Math.cos((2 * Math.PI * i) / n), 300 + r * Math.sin((2 * Math.PI * i) / n));
   return path;
 };
 
@@ -12,7 +13,8 @@ const circle = (n: number, r = 200): number[] => {
 const scribble = (n: number): number[] => {
   const next = random(3);
   const path: number[] = [];
-  for (let i = 0; i < n; i++) path.push(400 + 380 * Math.sin(i * 0.37) + 40 * next(), 300 + 280 * Math.cos(i * 0.23) + 40 * next());
+  for (let i = 0; i < n; i++)
+    path.push(400 + 380 * Math.sin(i * 0.37) + 40 * next(), 300 + 280 * Math.cos(i * 0.23) + 40 * next());
   return path;
 };
 
@@ -22,7 +24,8 @@ const pixel: [number, number] = [0.0123, 0.0123];
 const requestBytes = (points: number[], projection = "auto/umap"): number => {
   const body = { shape: { type: "polygon", projection, points }, mode: "intersect", source: "scatter" };
   const panel = "0123456789abcdef0123456789abcdef";
-  return new TextEncoder().encode(JSON.stringify({ v: 1, k: "req", id: 281474976710655, op: "select", panel, body })).length;
+  return new TextEncoder().encode(JSON.stringify({ v: 1, k: "req", id: 281474976710655, op: "select", panel, body }))
+    .length;
 };
 
 describe("lasso", () => {
@@ -53,7 +56,9 @@ describe("lasso", () => {
   });
 
   it("leaves out what lies on a straight line", () => {
-    expect(simplify([0, 0, 5, 0, 10, 0, 10, 5, 10, 10, 5, 10, 0, 10, 0, 5], 0.1)).toEqual([0, 0, 10, 0, 10, 10, 0, 10]);
+    expect(simplify([0, 0, 5, 0, 10, 0, 10, 5, 10, 10, 5, 10, 0, 10, 0, 5], 0.1, 60)).toEqual([
+      0, 0, 10, 0, 10, 10, 0, 10,
+    ]);
   });
 
   it("rounds to what the screen resolves, without digits of noise", () => {
@@ -81,7 +86,8 @@ describe("lasso", () => {
         expect(test.has(x, y)).toBe(inside(ring, x, y));
       }
       // Whole numbers, as steps are: corners and edges of cells and ring.
-      for (let x = 0; x < 800; x += 7) for (let y = 0; y < 600; y += 11) expect(test.has(x, y)).toBe(inside(ring, x, y));
+      for (let x = 0; x < 800; x += 7)
+        for (let y = 0; y < 600; y += 11) expect(test.has(x, y)).toBe(inside(ring, x, y));
     }
   });
 });

@@ -7,47 +7,49 @@ export const MOST_VERTICES = 60;
 /** Bytes for the JSON of the coordinates: with the envelope of the request it stays under 1 KB. */
 export const MOST_BYTES = 680;
 
-/** Douglas and Peucker (1973), on a flat list x, y, x, y …; the ring is closed by the caller's reading of it. */
-export function simplify(path: readonly number[], tolerance: number): number[] {
+/**
+ * Douglas and Peucker (1973) on a closed ring x, y, x, y …, the worst deviation first: stops when nothing deviates by more than
+ * `tolerance`, or with `most` vertices. So a scribble loses its smallest turns and not its shape.
+ */
+export function simplify(path: readonly number[], tolerance: number, most: number): number[] {
   const count = path.length >> 1;
   if (count <= 3) return path.slice(0, count * 2);
-  const keep = new Uint8Array(count);
   // A ring has no ends: cut it at the first point and the point farthest from it.
-  let farthest = 0;
-  let most = -1;
-  for (let i = 1; i < count; i++) {
-    const d = squared((path[2 * i] as number) - (path[0] as number), (path[2 * i + 1] as number) - (path[1] as number));
-    if (d > most) {
-      most = d;
-      farthest = i;
+  const cut = worstOf(path, 0, count);
+  const keep = [0, cut.at];
+  const pieces = [worstOf(path, 0, cut.at), worstOf(path, cut.at, count)];
+  while (keep.length < most) {
+    let next = 0;
+    for (let i = 1; i < pieces.length; i++) {
+      if ((pieces[i] as Piece).worst > (pieces[next] as Piece).worst) next = i;
+    }
+    const { from, to, at, worst } = pieces[next] as Piece;
+    if (!(worst > tolerance * tolerance)) break;
+    keep.push(at);
+    pieces[next] = worstOf(path, from, at);
+    pieces.push(worstOf(path, at, to));
+  }
+  return keep.sort((a, b) => a - b).flatMap((i) => [path[2 * i] as number, path[2 * i + 1] as number]);
+}
+
+interface Piece {
+  from: number;
+  to: number; // may be the count of points: the ring's first point again
+  at: number; // the point farthest from the straight line
+  worst: number; // its distance, squared
+}
+
+function worstOf(path: readonly number[], from: number, to: number): Piece {
+  const end = to % (path.length >> 1);
+  const piece = { from, to, at: from, worst: -1 };
+  for (let i = from + 1; i < to; i++) {
+    const d = squaredToSegment(path, i, from, end);
+    if (d > piece.worst) {
+      piece.worst = d;
+      piece.at = i;
     }
   }
-  keep[0] = 1;
-  keep[farthest] = 1;
-  const limit = tolerance * tolerance;
-  const pending: [number, number][] = [
-    [0, farthest],
-    [farthest, count],
-  ];
-  for (let piece = pending.pop(); piece; piece = pending.pop()) {
-    const [from, to] = piece;
-    const end = to % count;
-    let worst = limit;
-    let at = -1;
-    for (let i = from + 1; i < to; i++) {
-      const d = squaredToSegment(path, i, from, end);
-      if (d > worst) {
-        worst = d;
-        at = i;
-      }
-    }
-    if (at < 0) continue;
-    keep[at] = 1;
-    pending.push([from, at], [at, to]);
-  }
-  const out: number[] = [];
-  for (let i = 0; i < count; i++) if (keep[i]) out.push(path[2 * i] as number, path[2 * i + 1] as number);
-  return out;
+  return piece;
 }
 
 function squared(x: number, y: number): number {
@@ -82,10 +84,9 @@ export function polygonOf(
   toData: (x: number, y: number) => readonly [number, number],
   pixel: readonly [number, number],
 ): number[] {
-  // Half a pixel first: nobody aims better. A wild scribble gets coarser until it fits.
-  for (let tolerance = 0.5; ; tolerance *= 1.35) {
-    const kept = simplify(path, tolerance);
-    if (kept.length > 2 * MOST_VERTICES && tolerance < 1e5) continue;
+  // Half a pixel: nobody aims better.
+  for (let most = MOST_VERTICES; ; most -= 4) {
+    const kept = simplify(path, 0.5, most);
     const points: number[] = [];
     for (let i = 0; i + 1 < kept.length; i += 2) {
       const [x, y] = toData(kept[i] as number, kept[i + 1] as number);
@@ -95,7 +96,8 @@ export function polygonOf(
       if (last >= 0 && points[last] === roundedX && points[last + 1] === roundedY) continue;
       points.push(roundedX, roundedY);
     }
-    if (JSON.stringify(points).length <= MOST_BYTES || tolerance >= 1e5) return points;
+    // Far zoomed in, each number has more digits, and there is room for fewer vertices.
+    if (JSON.stringify(points).length <= MOST_BYTES || most <= 12) return points;
   }
 }
 

@@ -16,8 +16,14 @@ import {
   valueAt,
 } from "./legend.js";
 
-const entries = (...names: (string | null)[]) => names.map((value, color) => ({ value, count: 10 * (color + 1), color }));
-const category = (names: (string | null)[], more = 0): Legend => ({ kind: "category", column: "label", entries: entries(...names), more });
+const entries = (...names: (string | null)[]) =>
+  names.map((value, color) => ({ value, count: 10 * (color + 1), color }));
+const category = (names: (string | null)[], more = 0): Legend => ({
+  kind: "category",
+  column: "label",
+  entries: entries(...names),
+  more,
+});
 
 describe("legend logic", () => {
   it("takes a class out with one click and back with the next", () => {
@@ -33,13 +39,21 @@ describe("legend logic", () => {
     const known = ["cat", "dog"];
     const one = toggled(EVERYTHING, "cat", known, 0);
     expect(toggled(one, "dog", known, 0)).toEqual(EVERYTHING);
-    expect(clauseOf("label", toggled(one, "dog", known, 5))).toEqual({ type: "not_in", column: "label", values: ["cat", "dog"] });
+    expect(clauseOf("label", toggled(one, "dog", known, 5))).toEqual({
+      type: "not_in",
+      column: "label",
+      values: ["cat", "dog"],
+    });
   });
 
   it("isolates a class, adds others to it, and lets all pass again", () => {
     const only = isolated(EVERYTHING, "cat");
     expect(clauseOf("label", only)).toEqual({ type: "in", column: "label", values: ["cat"] });
-    expect(clauseOf("label", toggled(only, "dog", ["cat", "dog", "owl"], 0))).toEqual({ type: "in", column: "label", values: ["cat", "dog"] });
+    expect(clauseOf("label", toggled(only, "dog", ["cat", "dog", "owl"], 0))).toEqual({
+      type: "in",
+      column: "label",
+      values: ["cat", "dog"],
+    });
     expect(isolated(only, "cat")).toEqual(EVERYTHING);
   });
 
@@ -51,7 +65,10 @@ describe("legend logic", () => {
     expect(shownBy(clauses, "split")).toEqual(EVERYTHING);
     expect(shownBy([{ source: "legend", sentence: "made in Python", column: "label" }], "label")).toEqual(EVERYTHING);
     const range: FilterClause = { type: "range", column: "price", low: null, high: 5 };
-    expect(rangeBy([{ source: "legend", sentence: "", column: "price", clause: range }], "price")).toEqual([-Infinity, 5]);
+    expect(rangeBy([{ source: "legend", sentence: "", column: "price", clause: range }], "price")).toEqual([
+      -Infinity,
+      5,
+    ]);
   });
 
   it("turns a place on the colour bar into a number and back", () => {
@@ -72,7 +89,11 @@ describe("legend on screen", () => {
   beforeEach(() => {
     place = document.createElement("div");
     asked = [];
-    view = new LegendView(place, { lit: { html, svg, render, nothing }, dom }, { filter: (clause) => asked.push(clause) });
+    view = new LegendView(
+      place,
+      { lit: { html, svg, render, nothing }, dom },
+      { filter: (clause) => asked.push(clause) },
+    );
   });
 
   const buttons = () => [...place.querySelectorAll<HTMLButtonElement>(".legend-entry")];
@@ -80,7 +101,10 @@ describe("legend on screen", () => {
   it("shows names and counts as text, whatever is in them", () => {
     view.update(category([`<img src=x onerror="alert(1)">`, null]), [], []);
     expect(place.querySelector("img")).toBeNull();
-    expect(buttons().map((button) => button.querySelector(".name")?.textContent)).toEqual([`<img src=x onerror="alert(1)">`, "no value"]);
+    expect(buttons().map((button) => button.querySelector(".name")?.textContent)).toEqual([
+      `<img src=x onerror="alert(1)">`,
+      "no value",
+    ]);
     expect(buttons()[1]?.getAttribute("aria-label")).toBe("no value, 20");
   });
 
@@ -112,7 +136,11 @@ describe("legend on screen", () => {
   });
 
   it("names the ends of the colour bar", () => {
-    view.update({ kind: "number", column: "price", low: 1, high: 12_500 }, [], [{ name: "price", type: "DOUBLE", kind: "number" }]);
+    view.update(
+      { kind: "number", column: "price", low: 1, high: 12_500 },
+      [],
+      [{ name: "price", type: "DOUBLE", kind: "number" }],
+    );
     expect(place.querySelector(".ramp")?.getAttribute("aria-label")).toContain("from 1 to 12,500");
   });
 });

@@ -77,3 +77,9 @@ export function look(density: number): { radius: number; opacity: number } {
   const overlap = Math.max(0.05, crowd * Math.PI * radius * radius);
   return { radius, opacity: Math.min(0.92, Math.max(0.1, 1.15 * overlap ** -0.45)) };
 }
+
+/** One selected point among a million must be seen, a thousand of them need no help. */
+export function standing(radius: number, count: number): number {
+  const few = Math.max(0, 1 - Math.log10(Math.max(1, count)) / 3);
+  return Math.max(radius, radius * (1 + 0.5 * few), 4 * few);
+}

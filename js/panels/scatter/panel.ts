@@ -247,6 +247,7 @@ export class ScatterPanel {
         toData,
         pixel,
       );
+      if (corners.length < 4) return;
       const [xa, ya, xb, yb] = corners as [number, number, number, number];
       const box = { x0: Math.min(xa, xb), y0: Math.min(ya, yb), x1: Math.max(xa, xb), y1: Math.max(ya, yb) };
       shape = { type: "box", projection, ...box };

@@ -16,7 +16,7 @@ import {
 } from "./camera.js";
 import { type ClassName, classNames } from "./names.js";
 import { type Drawing, Overlay } from "./overlay.js";
-import { look, type Palette, type Theme } from "./palette.js";
+import { look, type Palette, standing, type Theme } from "./palette.js";
 import type { Points } from "./points.js";
 import { createRenderer, type Frame, type Renderer, type RendererChoice } from "./renderer.js";
 
@@ -289,7 +289,7 @@ export class Plot {
       size: this.size,
       ratio: this.ratio,
       transform: this.transform,
-      radius,
+      radius: [radius, radius, others ? standing(radius, points.ends[2] - points.ends[1]) : radius],
       opacity: [full * 0.5, others ? full * 0.55 : full, others ? Math.min(1, full * 1.25) : full],
       palette: colors.palette,
       share,

@@ -17,7 +17,8 @@ function grid(n = 20): Points {
   return points;
 }
 
-const selectedOf = (points: Points): number[] => range(points.loaded).filter((i) => ((points.flags[i] as number) & SELECTED) !== 0);
+const selectedOf = (points: Points): number[] =>
+  range(points.loaded).filter((i) => ((points.flags[i] as number) & SELECTED) !== 0);
 
 describe("points", () => {
   it("take a part from any address of a message", () => {

@@ -9,8 +9,8 @@ export interface Frame {
   size: Size; // CSS pixels
   ratio: number; // device pixels for one of them
   transform: Affine; // steps to CSS pixels
-  radius: number; // CSS pixels
-  opacity: readonly [number, number, number]; // of gone, faded and full points
+  radius: readonly [number, number, number]; // CSS pixels; of gone, faded and full points
+  opacity: readonly [number, number, number];
   palette: Palette;
   /** The share of the points that this frame has time for; 1 at rest. */
   share: number;

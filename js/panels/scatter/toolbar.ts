@@ -67,13 +67,17 @@ export function drawToolbar(place: HTMLElement, hub: Pick<HubExports, "lit">, st
   const unknown = color !== null && !columns.some((column) => column.name === color);
   render(
     html`
-      ${state.embedded ? nothing : html`<label>colour
+      ${
+        state.embedded
+          ? nothing
+          : html`<label>colour
         <select class="dataide-select" aria-label="Colour by" @change=${(event: Event) => state.setColor(chosen(event) || null)}>
           ${option("", "none", color === null)}
           ${unknown ? option(color, color, true) : nothing}
           ${columns.map((column) => option(column.name, column.name, column.name === color))}
         </select>
-      </label>`}
+      </label>`
+      }
       ${
         projections.length > 1
           ? html`<label>map

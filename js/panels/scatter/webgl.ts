@@ -110,12 +110,12 @@ export class WebglRenderer implements Renderer {
     const perX = 2 / frame.size.width;
     const perY = -2 / frame.size.height;
     gl.uniform4f(this.uniform("transform"), ax * 65535 * perX, ay * 65535 * perY, bx * perX - 1, by * perY + 1);
-    gl.uniform1f(this.uniform("diameter"), 2 * frame.radius * frame.ratio);
     for (let row = 0; row <= 2; row++) {
       const first = row === 0 ? 0 : (points.ends[row - 1] as number);
       const count = thinned((points.ends[row] as number) - first, frame.share);
       if (count === 0) continue;
       gl.uniform1i(this.uniform("row"), row);
+      gl.uniform1f(this.uniform("diameter"), 2 * (frame.radius[row] as number) * frame.ratio);
       gl.uniform1f(this.uniform("opacity"), frame.opacity[row] as number);
       if (points.uniform === null) gl.drawElements(gl.POINTS, count, gl.UNSIGNED_INT, 4 * first);
       else gl.drawArrays(gl.POINTS, first, count);

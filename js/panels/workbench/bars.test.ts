@@ -44,7 +44,9 @@ describe("arming", () => {
 
 describe("chips", () => {
   test("the filter box comes first, the legend next, then facets as they were set", () => {
-    const sources = orderedClauses([clause("facet:b"), clause("facet:a"), clause("legend"), clause("text")]).map((c) => c.source);
+    const sources = orderedClauses([clause("facet:b"), clause("facet:a"), clause("legend"), clause("text")]).map(
+      (c) => c.source,
+    );
     expect(sources).toEqual(["text", "legend", "facet:b", "facet:a"]);
   });
 
@@ -63,7 +65,10 @@ describe("lists of the top bar", () => {
       column: "added",
       descending: false,
     });
-    expect(sortOf("added", { by: "column", column: "x", descending: true })).toEqual({ by: "added", descending: false });
+    expect(sortOf("added", { by: "column", column: "x", descending: true })).toEqual({
+      by: "added",
+      descending: false,
+    });
   });
 
   test("names of single samples and structures are no colours", () => {

@@ -13,7 +13,9 @@ export function colorable(state: SessionState): string[] {
 }
 
 export function sortable(state: SessionState): string[] {
-  return state.columns.filter((column) => column.kind !== "other" && column.name !== "content_hash").map(({ name }) => name);
+  return state.columns
+    .filter((column) => column.kind !== "other" && column.name !== "content_hash")
+    .map(({ name }) => name);
 }
 
 /** Which entry of the list a sort is; columns carry a prefix, so that a column may be called "added". */
@@ -55,7 +57,8 @@ export function sortControl(hub: HubExports, state: SessionState, choose: (sort:
   const { sort } = state;
   const key = sortKey(sort);
   const columns = sortable(state);
-  const entry = (value: string, text: string) => html`<option value=${value} ?selected=${value === key}>${text}</option>`;
+  const entry = (value: string, text: string) =>
+    html`<option value=${value} ?selected=${value === key}>${text}</option>`;
   const turn = sort.descending ? "Descending; click for ascending" : "Ascending; click for descending";
   return html`<label class="di-control"
       ><span>sort</span

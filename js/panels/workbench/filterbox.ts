@@ -13,6 +13,7 @@ export class FilterBox {
   /** What the kernel last had; a box that says something else is being edited. */
   #applied = "";
   #input: HTMLInputElement | null = null;
+  #asking = 0;
   readonly #listId: string;
 
   constructor(
@@ -71,9 +72,7 @@ export class FilterBox {
         .value=${text}
         @input=${(event: InputEvent) => this.#typed(event.target as HTMLInputElement)}
         @keydown=${(event: KeyboardEvent) => this.#key(event)}
-        @blur=${() => {
-          this.#popup.value = null;
-        }}
+        @blur=${() => this.#noMore()}
       />
       ${
         dirty && text.trim() !== ""
@@ -146,7 +145,7 @@ export class FilterBox {
         void this.#apply();
         break;
       case "close":
-        this.#popup.value = null;
+        this.#noMore();
         break;
       case "revert":
         this.#revert();
@@ -157,6 +156,7 @@ export class FilterBox {
   /** The first Esc takes back what is not applied, the next leaves the box. */
   #revert(): void {
     const same = this.#text.value === this.#applied && this.#error.value === null;
+    this.#noMore();
     this.#error.value = null;
     this.#text.value = this.#applied;
     if (same) this.#input?.closest<HTMLElement>("[data-dataide-panel]")?.focus({ preventScroll: true });
@@ -176,24 +176,30 @@ export class FilterBox {
     void this.#complete();
   }
 
+  /** Completions that are still on their way come too late once the filter is applied or taken back. */
+  #noMore(): void {
+    this.#asking++;
+    this.#popup.value = null;
+  }
+
   async #complete(): Promise<void> {
     const input = this.#input;
     if (!input) return;
+    const asking = ++this.#asking;
     const text = this.#text.value;
     const cursor = input.selectionStart ?? text.length;
     try {
       const ask = { what: "filter" as const, text, cursor };
       const { body } = await this.hub.client.ask("complete", ask, { panel: this.panel, signal: this.signal });
-      const here = this.#input === this.#input?.ownerDocument.activeElement;
-      if (this.#text.value === text && here) this.#popup.value = popupOf(body, text);
+      if (asking === this.#asking && document.activeElement === input) this.#popup.value = popupOf(body, text);
     } catch {
-      this.#popup.value = null; // a box without completion is still a filter box
+      if (asking === this.#asking) this.#popup.value = null; // a box without completion is still a filter box
     }
   }
 
   async #apply(): Promise<void> {
     const text = this.#text.value.trim();
-    this.#popup.value = null;
+    this.#noMore();
     const clause = text === "" ? null : { type: "sql" as const, text };
     try {
       await this.hub.client.ask("filter", { source: TEXT, clause }, { panel: this.panel });

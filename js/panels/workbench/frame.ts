@@ -44,14 +44,17 @@ export class Frame {
     this.#height = hub.signals.signal(heightOf({}));
     this.#sections = each((part) => this.#section(part));
     this.slots = each((part) => this.#sections[part].querySelector<HTMLElement>(".di-slot") as HTMLElement);
-    this.#rails = each((part) => this.#sections[part].querySelector<HTMLButtonElement>(".di-rail") as HTMLButtonElement);
+    this.#rails = each(
+      (part) => this.#sections[part].querySelector<HTMLButtonElement>(".di-rail") as HTMLButtonElement,
+    );
     this.#splitters = { facets: this.#splitter("facets"), grid: this.#splitter("grid") };
     const { facets, scatter, grid } = this.#sections;
     this.body.append(facets, this.#splitters.facets, scatter, this.#splitters.grid, grid);
     this.#pullable();
     hub.dom.onResize(this.body, (width, height) => this.#measured(width, height), signal);
     hub.dom.effectUntil(signal, () => this.#apply());
-    hub.dom.effectUntil(signal, () => root.style.setProperty("height", `${this.#height.value}px`));
+    // Not `height` itself: ipywidgets' layout belongs to this element and takes that away when it arrives.
+    hub.dom.effectUntil(signal, () => root.style.setProperty("--dataide-frame-height", `${this.#height.value}px`));
   }
 
   configure(config: Record<string, unknown>): void {
@@ -119,7 +122,13 @@ export class Frame {
     splitter.setAttribute("aria-label", `Width of ${TITLES[name].toLowerCase()}`);
     splitter.setAttribute("aria-valuemin", "0");
     splitter.setAttribute("aria-valuemax", "100");
-    const beside: readonly (readonly [Part, string])[] = name === "facets" ? [["facets", "‹"]] : [["scatter", "‹"], ["grid", "›"]];
+    const beside: readonly (readonly [Part, string])[] =
+      name === "facets"
+        ? [["facets", "‹"]]
+        : [
+            ["scatter", "‹"],
+            ["grid", "›"],
+          ];
     const folds = element("span", "di-folds");
     for (const [part, arrow] of beside) folds.append(this.#foldButton(part, arrow));
     splitter.append(folds);

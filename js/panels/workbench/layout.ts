@@ -80,7 +80,11 @@ function stack(fold: Record<Part, boolean>, height: number): Layout {
 export function dragged(choice: Choice, width: number, splitter: "facets" | "grid", x: number): Choice {
   const now = layout(choice, width, 0);
   if (splitter === "facets") {
-    const most = width - 2 * SPLITTER_PX - (now.folded.scatter ? RAIL_PX : LEAST.scatter) - (now.folded.grid ? RAIL_PX : LEAST.grid);
+    const most =
+      width -
+      2 * SPLITTER_PX -
+      (now.folded.scatter ? RAIL_PX : LEAST.scatter) -
+      (now.folded.grid ? RAIL_PX : LEAST.grid);
     return { ...choice, facetsPx: Math.round(clamp(x, LEAST.facets, most)) };
   }
   const rest = now.size.scatter + now.size.grid;

@@ -34,7 +34,7 @@ export class Workbench {
   readonly #frame: Frame;
   readonly #color: Signal<string | null>;
   readonly #top = division("di-top");
-  readonly #drawer = division("di-drawer");
+  readonly #drawer = Object.assign(division("di-drawer"), { hidden: true });
   readonly #extra = division("di-extra");
   #filterBox: FilterBox | null = null;
   #scatterId = "";
@@ -58,7 +58,8 @@ export class Workbench {
     root.setAttribute("role", "region");
     root.setAttribute("aria-label", "Workbench");
     const bottom = division("di-bottom");
-    root.append(this.#top, this.#frame.body, bottom, this.#drawer, this.#frame.edge);
+    this.#frame.body.append(this.#drawer);
+    root.append(this.#top, this.#frame.body, bottom, this.#frame.edge);
     const configure = () => this.#frame.configure(model.get("config"));
     model.on("change:config", configure);
     signal.addEventListener("abort", () => model.off("change:config", configure));
@@ -70,6 +71,7 @@ export class Workbench {
     hub.ui.frame(root, signal);
     hub.keyboard.attach(root, (event) => this.#key(event), signal, { keys: KEYS });
     this.#inspector();
+    this.#placeToasts(bottom);
     await Promise.all([this.#followColor(), ...PARTS.map((part) => this.#child(part))]);
   }
 
@@ -110,7 +112,9 @@ export class Workbench {
 
   #clear(sources: string[]): void {
     for (const source of sources) {
-      this.hub.client.ask("filter", { source, clause: null }, { panel: this.#panel }).catch((error) => this.#report(error));
+      this.hub.client
+        .ask("filter", { source, clause: null }, { panel: this.#panel })
+        .catch((error) => this.#report(error));
     }
   }
 
@@ -208,21 +212,13 @@ export class Workbench {
     follow();
   }
 
-  /** A drawer over the right side, open while a sample is inspected. The focus stays where it is, so arrows go on to the next one. */
+  /**
+   * A drawer over one side, open while a sample is inspected: the left one for somebody who comes from the pictures, so that they
+   * stay in sight. The focus stays where it is, so arrows go on to the next one.
+   */
   #inspector(): void {
-    const { store, lit, dom } = this.hub;
+    const { store, dom } = this.hub;
     const drawer = this.#drawer;
-    drawer.setAttribute("role", "complementary");
-    drawer.setAttribute("aria-label", "Inspector");
-    const bar = division("di-drawer-bar");
-    const place = division("di-drawer-place");
-    drawer.append(bar, place);
-    lit.render(
-      lit.html`<button type="button" class="di-x" aria-label="Close the inspector" title="Close (Esc)" @click=${() => {
-        store.inspected.value = null;
-      }}>×</button>`,
-      bar,
-    );
     store.inspectors.value = store.inspectors.peek() + 1;
     this.signal.addEventListener("abort", () => {
       store.inspectors.value = store.inspectors.peek() - 1;
@@ -230,10 +226,28 @@ export class Workbench {
     let drawn = false;
     dom.effectUntil(this.signal, () => {
       const open = store.inspected.value !== null;
+      if (open && drawer.hidden) drawer.classList.toggle("di-left", this.#isIn("grid"));
       drawer.hidden = !open;
       if (!open || drawn) return;
       drawn = true;
-      queueMicrotask(() => void this.#render("inspector", place));
+      queueMicrotask(() => void this.#render("inspector", drawer));
+    });
+  }
+
+  #isIn(part: Part): boolean {
+    const slot = this.#frame.slots[part];
+    return slot.contains(document.activeElement) || slot.matches(":hover");
+  }
+
+  /** Toasts rise over the bar of decisions and not over its buttons: the next decision may follow at once. */
+  #placeToasts(bottom: HTMLElement): void {
+    this.hub.dom.effectUntil(this.signal, () => {
+      if (this.hub.store.toasts.value.length === 0) return;
+      const { top, left, width } = bottom.getBoundingClientRect();
+      const inSight = width > 0 && top > 120 && top < window.innerHeight;
+      const { style } = document.documentElement;
+      style.setProperty("--dataide-toast-bottom", inSight ? `${Math.round(window.innerHeight - top + 8)}px` : "");
+      style.setProperty("--dataide-toast-middle", inSight ? `${Math.round(left + width / 2)}px` : "");
     });
   }
 
@@ -244,7 +258,10 @@ export class Workbench {
     const empty = state !== null && state.sampleCount === 0;
     let place = this.#frame.body.querySelector<HTMLElement>(".di-nothing");
     this.root.classList.toggle("di-empty-session", empty);
-    if (!empty) return place?.remove();
+    if (!empty) {
+      place?.remove();
+      return;
+    }
     if (!place) {
       place = division("di-nothing");
       this.#frame.body.append(place);
