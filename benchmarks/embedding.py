@@ -1,7 +1,7 @@
 """The descriptor "auto": how often ten neighbours name a picture, and what it costs; then embedding through a session.
 
-Accuracy is that of the majority of the ten nearest by cosine (of equals, the nearest one): digits each against all others,
-MNIST and CIFAR-10 test against train. The limits are errors of 3 %, 4 % and 50 %, and a millisecond of CPU a picture.
+Accuracy is that of the majority of the ten nearest by cosine (of equals, the nearest): digits each against all others,
+MNIST and CIFAR-10 test against train. Limits: errors of 3 %, 4 % and 50 %, and a millisecond of CPU a picture.
 MNIST and CIFAR-10 are read from ../shared/data beside the project, and left out where they are not there.
 """
 

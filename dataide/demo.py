@@ -23,9 +23,7 @@ MAP = Path(__file__).with_name("demo_digits_map.npy")
 MAP_REVISION = "auto/1"
 
 
-def demo(
-    name: str = "digits", path: str | os.PathLike[str] | None = None, *, projection: str | None = None
-) -> Session:
+def demo(name: str = "digits", path: str | os.PathLike[str] | None = None, *, projection: str | None = None) -> Session:
     """Opens a session of real pictures, and builds it first where it is not there yet: a few seconds, offline.
 
     `"digits"`: 1,797 handwritten digits of 43 people (E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten

@@ -18,8 +18,6 @@ from dataide.storage.query import name_of
 from .edges import nice_edges, nice_time_edges
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dataide.storage.database import Database
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -129,7 +127,7 @@ class Codes:
         return kinds
 
     def get(self, names: Iterable[str]) -> list[Coded]:
-        """The columns with these names, those not yet known in one scan.
+        """The columns with these names, the numbers among those not yet known in one scan.
 
         Raises:
             UnknownColumn: there is no such column.
@@ -145,12 +143,16 @@ class Codes:
                     raise unknown_column(name, [*columns, *LISTS])
             missing = [name for name in dict.fromkeys(wanted) if name not in self._coded]
             count = database.sample_count
+            numbers = {
+                name: columns[name]
+                for name in missing
+                if name not in LISTS and sql_kind(columns[name]) in ("number", "time")
+            }
+            if numbers:
+                self._coded.update(_numbers(database, numbers, count))
             for name in missing:
-                if name in LISTS:
-                    self._coded[name] = _list_column(name, database.arrow(LISTS[name]), count)
-            plain = {name: columns[name] for name in missing if name not in LISTS}
-            if plain:
-                self._coded.update(_scan(database, plain, count))
+                if name not in numbers:
+                    self._coded[name] = _categories(database, name, columns.get(name, ""), count)
             return [self._coded[name] for name in wanted]
 
     def one(self, name: str) -> Coded:
@@ -158,57 +160,55 @@ class Codes:
         return self.get([name])[0]
 
 
-def _scan(database: Database, columns: dict[str, str], count: int) -> dict[str, Coded]:
-    """Reads the columns once and codes each."""
+def _numbers(database: Database, columns: dict[str, str], count: int) -> dict[str, Coded]:
+    """Reads all columns of numbers and times in one scan and codes each."""
     expressions = []
     for position, (name, sql_type) in enumerate(columns.items()):
-        kind, column = sql_kind(sql_type), name_of(name)
-        if kind == "number":
-            expression = f"{column}::DOUBLE"
-        elif kind == "time":
-            expression = f"epoch_ms({column}::TIMESTAMP)::DOUBLE"
-        else:
-            expression = f"{column}::VARCHAR"
-        expressions.append(f"{expression} AS c{position}")
-    table = database.arrow(f"SELECT sample_no, {', '.join(expressions)} FROM data.sample")
-    numbers_of = table.column("sample_no").to_numpy()
+        value = f"epoch_ms({name_of(name)}::TIMESTAMP)" if sql_kind(sql_type) == "time" else name_of(name)
+        expressions.append(f"coalesce({value}::DOUBLE, 'nan'::DOUBLE) AS c{position}")
+    found = _read(database, f"SELECT sample_no, {', '.join(expressions)} FROM data.sample")
     coded: dict[str, Coded] = {}
     for position, (name, sql_type) in enumerate(columns.items()):
-        kind, column = sql_kind(sql_type), table.column(f"c{position}")
-        if kind in ("number", "time"):
-            numbers = np.full(count, np.nan)
-            numbers[numbers_of] = column.to_numpy()
-            coded[name] = histogram(name, sql_type, numbers, is_time=kind == "time")
-        else:
-            values, found = _encoded(column)
-            codes = np.full(count, len(values), dtype=smallest_type(len(values)))
-            codes[numbers_of] = found
-            coded[name] = Bars(name, sql_type, values, codes, count)
+        numbers = np.full(count, np.nan)
+        numbers[found["sample_no"]] = found[f"c{position}"]
+        coded[name] = histogram(name, sql_type, numbers, is_time=sql_kind(sql_type) == "time")
     return coded
 
 
-def _list_column(name: str, table: pa.Table, count: int) -> Bars:
-    values, codes = _encoded(table.column("value"))
-    entries = table.column("sample_no").to_numpy()
-    known = entries < count  # a sample added since `count` was read is counted next time
-    return Bars(name, "VARCHAR[]", values, codes[known].astype(smallest_type(len(values))), count, entries[known])
+# DuckDB codes the values itself: a million texts never become Python objects, only the different ones do.
+_VALUES = "SELECT value, count(*) FROM ({source}) WHERE value IS NOT NULL GROUP BY value ORDER BY 2 DESC, 1"
+_CODES = """
+    WITH source AS ({source}),
+    ranked AS (
+        SELECT value, row_number() OVER (ORDER BY count(*) DESC, value) - 1 AS code
+        FROM source WHERE value IS NOT NULL GROUP BY value
+    )
+    SELECT source.sample_no, coalesce(ranked.code, -1)::BIGINT AS code FROM source LEFT JOIN ranked USING (value)
+"""
 
 
-def _encoded(column: pa.ChunkedArray) -> tuple[list[str], Array]:
-    """Values with the most frequent first, and the code of each row; len(values) where there is none."""
-    import pyarrow.compute as pc
+def _categories(database: Database, name: str, sql_type: str, count: int) -> Bars:
+    """Reads one column of categories, or one of the lists."""
+    plain = name not in LISTS
+    source = f"SELECT sample_no, {name_of(name)}::VARCHAR AS value FROM data.sample" if plain else LISTS[name]
+    with database.query(_VALUES.format(source=source)) as cursor:
+        values = [str(value) for value, _ in cursor.fetchall()]
+    found = _read(database, _CODES.format(source=source))
+    nos, codes = found["sample_no"], found["code"]
+    kind = smallest_type(len(values))
+    known = (nos < count) & (codes < len(values))  # what came between the two questions is counted next time
+    nos, codes = nos[known], np.where(codes[known] < 0, len(values), codes[known]).astype(kind)
+    if not plain:
+        return Bars(name, "VARCHAR[]", values, codes, count, nos)
+    by_no = np.full(count, len(values), dtype=kind)
+    by_no[nos] = codes
+    return Bars(name, sql_type, values, by_no, count)
 
-    encoded = column.combine_chunks().dictionary_encode()
-    if not hasattr(encoded, "indices"):  # older Arrow combines to a chunked array
-        encoded = encoded.combine_chunks()
-    values: list[str] = encoded.dictionary.to_pylist()
-    indices = pc.fill_null(encoded.indices, len(values)).to_numpy(zero_copy_only=False)
-    totals = np.bincount(indices, minlength=len(values) + 1)[:-1]
-    order = sorted(range(len(values)), key=lambda code: (-int(totals[code]), values[code]))
-    rank = np.empty(len(values) + 1, dtype=np.int64)
-    rank[order] = np.arange(len(values))
-    rank[-1] = len(values)
-    return [values[code] for code in order], rank[indices]
+
+def _read(database: Database, sql: str) -> dict[str, Array]:
+    """Columns without NULL as plain arrays. Not by way of Arrow, whose arrays load pandas when they become numpy's."""
+    with database.query(sql) as cursor:
+        return {name: np.asarray(column) for name, column in cursor.fetchnumpy().items()}
 
 
 def histogram(name: str, sql_type: str, numbers: Array, *, is_time: bool = False) -> Histogram:

@@ -145,9 +145,10 @@ class Orders:
     def _by_column(self, column: str, descending: bool) -> Array:
         key = (self._database.revision, column, descending)
         if self._sorted is None or self._sorted[0] != key:
-            table = self._database.arrow(
+            sql = (
                 "SELECT sample_no FROM data.sample "
                 f"ORDER BY {name_of(column)} {'DESC' if descending else 'ASC'} NULLS LAST, sample_no"
             )
-            self._sorted = (key, table.column("sample_no").to_numpy().astype(np.uint32))
+            with self._database.query(sql) as cursor:
+                self._sorted = (key, np.asarray(cursor.fetchnumpy()["sample_no"], dtype=np.uint32))
         return self._sorted[1]

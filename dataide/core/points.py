@@ -236,18 +236,17 @@ _PROJECTIONS = """
     FROM data.projection j JOIN data.embedding e USING (embedding_no) LEFT JOIN placed USING (projection_no)
     ORDER BY j.created_at DESC, j.projection_no DESC
 """
+_POINTS = "SELECT sample_no, x, y FROM data.point WHERE projection_no = ? AND isfinite(x) AND isfinite(y)"
 _FINGERPRINT = "SELECT count(*), bit_xor(hash(sample_no, x, y)) FROM data.point WHERE projection_no = ?"
 
 
 def _read(database: Database, projection: Projection) -> Points:
-    table = database.arrow(
-        "SELECT sample_no, x, y FROM data.point WHERE projection_no = ? AND isfinite(x) AND isfinite(y)",
-        [projection.number],
-    )
-    nos = table.column("sample_no").to_numpy().astype(np.uint32)
+    with database.query(_POINTS, [projection.number]) as cursor:
+        found = cursor.fetchnumpy()
+    nos = np.asarray(found["sample_no"], dtype=np.uint32)
     order = np.argsort(_scrambled(nos), kind="stable")
-    x = table.column("x").to_numpy()[order].astype(np.float32)
-    y = table.column("y").to_numpy()[order].astype(np.float32)
+    x = np.asarray(found["x"], dtype=np.float32)[order]
+    y = np.asarray(found["y"], dtype=np.float32)[order]
     x_low, x_high = _span(x)
     y_low, y_high = _span(y)
     return Points(projection.name, nos[order], x, y, (x_low, y_low, x_high, y_high))

@@ -131,9 +131,12 @@ def project(
     Raises:
         ModelError: unknown method or embedding, no vectors, or umap-learn is missing.
     """
+    vectors.check_writable(database)
     known = require(database, embedding)
     wanted = np.unique(np.asarray(nos, np.uint32))
-    chosen, note = _choose(method, len(wanted))
+    there = None if refit else points.projection(database, name or f"{embedding}/umap")
+    joins = there is not None and there.method == "umap" and there.embedding_no == known.number
+    chosen, note = _choose(method, len(wanted), joins)
     title = name or f"{embedding}/{chosen}"
 
     def work(job: Job[ProjectReport]) -> ProjectReport:
@@ -147,11 +150,14 @@ def project(
     return job
 
 
-def _choose(method: str, count: int) -> tuple[str, str | None]:
+def _choose(method: str, count: int, joins: bool) -> tuple[str, str | None]:
+    """Which method it will be, and what to say about it; joining a UMAP map that is there does not need umap-learn."""
     if method not in METHODS:
         raise ModelError(
             f"There is no projection method {method!r}.", hint=did_you_mean(method, METHODS), code="unknown_method"
         )
+    if joins and method != "pca":
+        return "umap", None
     installed = importlib.util.find_spec("umap") is not None
     if method == "umap" and not installed:
         raise ModelError(

@@ -270,8 +270,8 @@ class Ingest:
         waiting.size_bytes += seen.size_bytes
         waiting.format += seen.format
         waiting.content_hash += seen.content_hash
-        assert seen.measured is not None
-        waiting.measured.append(seen.measured)
+        seen.measure()
+        waiting.measured += seen.measured
 
     def _commit(self) -> None:
         waiting, self._arrivals = self._arrivals, Arrivals(self._source)

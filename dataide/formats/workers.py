@@ -126,6 +126,7 @@ class Pool:
                         self._arrive(number, self._one_by_one(process, items))
                     continue
                 flying.popleft()
+                answer.measure()
                 self._arrive(number, answer)
         except BaseException as error:
             for number, _ in flying:
@@ -171,7 +172,7 @@ class _Process:
             extra["start_new_session"] = True
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", _BOOT],
+                [sys.executable, "-S", "-W", "ignore", "-c", _BOOT],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -261,10 +262,7 @@ def _fetch(url: str) -> bytes | DataideError:
 
 
 def _joined(parts: Sequence[Seen]) -> Seen:
-    import numpy as np
-
     whole = Seen()
-    measured = [np.zeros((6, 0), np.float32)]
     for position, part in enumerate(parts):
         whole.good += [position] * len(part.good)
         whole.width_px += part.width_px
@@ -274,7 +272,6 @@ def _joined(parts: Sequence[Seen]) -> Seen:
         whole.content_hash += part.content_hash
         whole.problems += [(position, code, reason) for _, code, reason in part.problems]
         whole.encoded.update((position, data) for data in part.encoded.values())
-        if part.measured is not None:
-            measured.append(part.measured)
-    whole.measured = np.concatenate(measured, axis=1)
+        part.measure()
+        whole.measured += part.measured
     return whole

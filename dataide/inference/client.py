@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -22,7 +22,7 @@ from dataide.storage import vectors
 
 if TYPE_CHECKING:
     from dataide.inference import models
-    from dataide.storage.database import Database
+    from dataide.storage.database import Cursor, Database
     from dataide.storage.media import Media
 
 # A batch ends at so many pictures or bytes, whichever comes first; so many batches are under way at once.
@@ -134,6 +134,7 @@ def embed(
         raise ModelError(
             f"A batch of {batch_size} pictures is not possible.", hint="Leave batch_size out, or give 1 or more."
         )
+    vectors.check_writable(database)
     run = _Embedding(database, media, np.unique(np.asarray(nos, np.uint32)), identity, batch_size)
     job = Job(run, verb=f"Embedding with {identity.name!r}", owner=database)
     if wait:
@@ -320,8 +321,6 @@ class _Embedding:
         return _Local(identity) if identity.kind == "callable" and not identity.pickled else _Remote(identity)
 
     def _run_here(self, error: ModelError) -> None:
-        from dataclasses import replace
-
         self._identity = replace(self._identity, pickled=b"", note=f"{error.message}, so it ran in this process")
 
     def _pump(self, model: _Remote | _Local) -> None:
@@ -335,6 +334,7 @@ class _Embedding:
         reader.start()
         held = _Uncommitted()
         last_commit = time.monotonic()
+        finished = False
         try:
             while (batch := under_way.get()) is not None:
                 if isinstance(batch, BaseException):
@@ -348,12 +348,14 @@ class _Embedding:
                 self._job.advance(batch.start + batch.count, len(self._pending.nos), "embedding")
                 if self._job.cancelled:
                     break
+            else:
+                finished = True
         finally:
             stop.set()
             room.release()
+            if not finished:
+                model.end()  # else the reader could wait for ever for somebody to read what it sends
             self._commit(held, model.revision)
-            if self._job.cancelled:
-                model.end()
             reader.join(30)
 
     def _take(self, model: _Remote | _Local, batch: _Batch, held: _Uncommitted) -> None:
@@ -390,13 +392,11 @@ class _Embedding:
         """Batches of encoded pictures, limited in number and in bytes; what cannot be read is noted."""
         step = self._batch_size
         start, count, readable, data, size = 0, 0, list[int](), list[bytes](), 0
-        # Large pictures: a page of 32 at a time keeps what is read ahead small.
-        page = min(step, 32)
         unreadable: list[tuple[str, str, str]] = []
-        for first in range(0, len(self._pending.nos), page):
-            if stop.is_set():
-                return
+        first, page = 0, 8
+        while first < len(self._pending.nos) and not stop.is_set():
             refs = self._pending.media[first : first + page]
+            before = size
             for index, answer in enumerate(self._media.read_many(refs)):
                 if isinstance(answer, DataideError):
                     unreadable.append((refs[index], answer.code, answer.message))
@@ -408,7 +408,13 @@ class _Embedding:
                 if count == step or size >= BATCH_BYTES:
                     self._note(unreadable)
                     yield _Batch(start, count, readable), data
-                    start, count, readable, data, size, unreadable = start + count, 0, [], [], 0, []
+                    start, count, readable, data, unreadable = start + count, 0, [], [], []
+                    before, size = before - size, 0
+            # As many small pictures at once as fill a batch, and few large ones: they all are in memory.
+            average = max((size - before) // len(refs), 1)
+            first, page = first + len(refs), max(1, min(step, BATCH_BYTES // average))
+        if stop.is_set():
+            return
         self._note(unreadable)
         if count:
             yield _Batch(start, count, readable), data
@@ -429,8 +435,7 @@ class _Embedding:
             if len(positions):
                 rows = np.concatenate([part for part in held.vectors if len(part)])
                 if into is None:
-                    into = vectors.create(cursor, self._identity.name, revision, rows.shape[1])
-                    self._database.rebuild_views(cursor)
+                    into = self._made(cursor, revision, rows.shape[1])
                 elif into.dimension != rows.shape[1]:
                     raise ModelError(
                         f"{into.name} gave {rows.shape[1]} numbers a picture, and {into.dimension} before.",
@@ -443,3 +448,16 @@ class _Embedding:
         self._known = into
         self._embedded += len(positions)
         self._problems += len(held.problems)
+
+    def _made(self, cursor: Cursor, revision: str, dimension: int) -> vectors.Embedding:
+        """The embedding to write into: a new one, unless another job has made it meanwhile."""
+        name = self._identity.name
+        there = vectors.embedding(self._database, name)
+        if there is not None and there.revision == revision and there.dimension == dimension:
+            return there
+        if there is not None:
+            note = f"The vectors that {there.revision} had made under this name were replaced"
+            self._identity = replace(self._identity, note=". ".join(filter(None, [self._identity.note, note])))
+        made = vectors.create(cursor, name, revision, dimension)
+        self._database.rebuild_views(cursor)
+        return made

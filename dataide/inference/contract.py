@@ -2,8 +2,8 @@
 
 A frame is the lengths of its head and its body (little-endian, 4 and 8 bytes), a JSON head and a binary body: encoded
 pictures or float32 numbers, as they are. Nothing is unpickled from the child, and the child never opens the session
-file: the kernel reads the bytes, because only it knows what may be read, and because decoding is what takes time (a
-kernel thread reads and sends ten times as fast as the child decodes). Frames go through the child's standard input
+file: the kernel reads the bytes, because only it knows what may be read, and because reading is cheap beside
+decoding. Frames go through the child's standard input
 and output; when its input ends, the child ends.
 """
 

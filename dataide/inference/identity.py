@@ -25,8 +25,8 @@ class Identity:
         kind: auto, torchvision or callable.
         name: of the embedding.
         model: as torchvision knows it, or as the callable is called.
-        revision: what the numbers depend on: `auto/1`, `resnet18/IMAGENET1K_V1`, `module.function#hash`; None while only
-            the loaded model knows it.
+        revision: what the numbers depend on: `auto/1`, `resnet18/IMAGENET1K_V1`, `module.function#hash`; None while
+            only the loaded model knows it.
         pickled: the callable, where another process can have it.
         function: the callable itself.
         note: for people: where it runs, if that is worth saying.

@@ -23,10 +23,10 @@ from dataide.storage.trust import read_regular
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
-
-# Decoded pictures wait for their statistics until so many pixels are held.
-_HELD_PX = 2_000_000
+# Larger pictures are measured where they are decoded, when so many pixels are held. Smaller ones are cheaper to hand over
+# than numpy is to import in each process.
+_SMALL_PX = 4_096
+_HELD_PX = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Seen:
 
     Attributes:
         good: positions in the job.
-        measured: float32, 6 x len(good), as `pictures.measure` says.
+        planes: of those good pictures, the last ones, that are not measured yet.
+        measured: float32, 6 x len(good) in parts, as `pictures.measure` says.
         encoded: the PNG bytes by position, of raw pixels only.
         problems: position, code and reason.
     """
@@ -60,19 +61,22 @@ class Seen:
     size_bytes: list[int] = field(default_factory=list)
     format: list[str] = field(default_factory=list)
     content_hash: list[str] = field(default_factory=list)
-    measured: np.ndarray | None = None
+    planes: list[pictures.Planes] = field(default_factory=list)
+    measured: list[np.ndarray] = field(default_factory=list)
     encoded: dict[int, bytes] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def measure(self) -> None:
+        """Measures what is not measured yet."""
+        if self.planes:
+            self.measured.append(pictures.measure(self.planes))
+            self.planes = []
 
 
 def look_at(items: Sequence[Item]) -> Seen:
     """Reads, decodes and measures; what is wrong with one picture never stops the others."""
-    import numpy as np
-
     seen = Seen()
-    held: list[Image.Image] = []
     held_px = 0
-    parts: list[np.ndarray] = []
     for position, item in enumerate(items):
         try:
             data = _bytes_of(item)
@@ -94,13 +98,12 @@ def look_at(items: Sequence[Item]) -> Seen:
         seen.size_bytes.append(len(data))
         seen.format.append(picture.format)
         seen.content_hash.append(pictures.content_hash(data))
-        held.append(picture.image)
-        held_px += picture.image.width * picture.image.height
-        if held_px > _HELD_PX:
-            parts.append(pictures.measure(held))
-            held, held_px = [], 0
-    parts.append(pictures.measure(held))
-    seen.measured = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        seen.planes.append(pictures.planes(picture.image))
+        area = picture.image.width * picture.image.height
+        held_px += area
+        if area > _SMALL_PX and held_px > _HELD_PX:
+            seen.measure()
+            held_px = 0
     return seen
 
 
@@ -133,9 +136,6 @@ def serve() -> None:
     os.dup2(quiet, 1)
     jobs: queue.Queue[Sequence[Item] | None] = queue.Queue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, jobs), daemon=True).start()
-    import numpy  # noqa: F401  before the first job, while the other side still lists its files
-
-    pictures.decode(_SMALLEST_PNG)
     _send(answers, "ready")
     while (job := jobs.get()) is not None:
         _send(answers, look_at(job))
@@ -153,9 +153,3 @@ def _receive(source: BinaryIO, jobs: queue.Queue[Sequence[Item] | None]) -> None
 def _send(target: BinaryIO, answer: object) -> None:
     pickle.dump(answer, target, protocol=pickle.HIGHEST_PROTOCOL)
     target.flush()
-
-
-_SMALLEST_PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
-    "3a7e9b550000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
-)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dataide.errors import PictureError
@@ -43,8 +45,16 @@ STATISTICS = (
 
 MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
+# Pixels measured together: their arrays stay in the processor's cache.
+_TOGETHER_PX = 65_536
+
+_store = threading.local()
 _one_large_picture = threading.Semaphore(1)
 _openers: dict[str, Callable[[io.BytesIO], Image.Image]] = {}
+
+
+# Mode, width, height, luma and colours (whole, or means of 8 x 8 blocks) as bytes: what goes between processes.
+Planes = tuple[str, int, int, bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -144,7 +154,7 @@ def statistics(image: Image.Image, data: bytes) -> dict[str, Any]:
     name = sniff(data) or ""
     picture = Picture(image if image.mode in ("L", "RGB") else image.convert("RGB"), image.width, image.height, name)
     picture.image = _for_statistics(picture.image)
-    measured = measure([picture.image])
+    measured = measure([planes(picture.image)])
     values = (
         picture.width_px,
         picture.height_px,
@@ -185,84 +195,124 @@ def _is_plain_ycc(image: Image.Image) -> bool:
     return components == (1, 2, 3) and "adobe" not in image.info
 
 
-def measure(images: Sequence[Image.Image]) -> np.ndarray:
+def planes(image: Image.Image) -> Planes:
+    """What `measure` needs of a picture in mode L, RGB or YCbCr."""
+    mode, (width, height) = image.mode, image.size
+    if mode == "L":
+        return mode, width, height, image.tobytes(), b""
+    luma = image.convert("L").tobytes()
+    # Means of blocks, by Pillow, are all that the mean colours need.
+    colours = image.reduce(8) if _in_blocks(width, height) else image
+    return mode, width, height, luma, colours.tobytes()
+
+
+def measure(pictures: Sequence[Planes]) -> np.ndarray:
     """Brightness, contrast, sharpness and mean colours of many pictures: float32, 6 x N, all in 0..1.
 
     Pictures of one size are measured together, so that small ones cost microseconds.
-
-    Args:
-        images: mode L, RGB or YCbCr, of any sizes.
     """
     import numpy as np
 
-    result = np.zeros((6, len(images)), np.float32)
-    groups: dict[tuple[str, tuple[int, int]], list[int]] = {}
-    for index, image in enumerate(images):
-        groups.setdefault((image.mode, image.size), []).append(index)
-    for (mode, (width, height)), members in groups.items():
-        step = max(1, 65_536 // (width * height))  # so that a part stays in the processor's cache
+    result = np.zeros((6, len(pictures)), np.float32)
+    groups: dict[tuple[str, int, int], list[int]] = {}
+    for index, (mode, width, height, _, _) in enumerate(pictures):
+        groups.setdefault((mode, width, height), []).append(index)
+    for (mode, width, height), members in groups.items():
+        step = max(1, _TOGETHER_PX // (width * height))
         for start in range(0, len(members), step):
             part = members[start : start + step]
-            result[:, part] = _measure_same_size([images[i] for i in part], mode, width, height)
+            luma = b"".join([pictures[index][3] for index in part])
+            colours = b"".join([pictures[index][4] for index in part])
+            result[:, part] = _measure_same_size(len(part), luma, colours, mode, width, height)
     return result
 
 
-def _measure_same_size(images: list[Image.Image], mode: str, width: int, height: int) -> np.ndarray:
+def _in_blocks(width: int, height: int) -> bool:
+    return width * height > 256 and min(width, height) >= 8
+
+
+def _measure_same_size(count: int, luma: bytes, colours: bytes, mode: str, width: int, height: int) -> np.ndarray:
     import numpy as np
 
-    count, area = len(images), width * height
-    grey = images if mode == "L" else [image.convert("L") for image in images]
-    luma = np.frombuffer(b"".join([image.tobytes() for image in grey]), np.uint8).reshape(count, height, width)
+    area = width * height
+    light = np.frombuffer(luma, np.uint8).reshape(count, area)
     result = np.zeros((6, count), np.float32)
-    flat = luma.reshape(count, area).astype(np.float32)
-    result[0] = flat @ np.full(area, 1 / (255 * area), np.float32)
-    flat -= 255 * result[0][:, None]
-    result[1] = np.sqrt(np.einsum("ij,ij->i", flat, flat) / area) / 255
+    values = _scratch("values", np.float32, light.shape)
+    np.copyto(values, light)
+    mean = values.mean(axis=1)
+    np.subtract(values, mean[:, None], out=values)
+    result[0] = mean / 255
+    result[1] = np.sqrt(np.einsum("ij,ij->i", values, values) / area) / 255
     if width > 2 and height > 2:
-        result[2] = _laplacian_variance(luma)
-    result[3:] = result[0] if mode == "L" else _mean_colours(images, mode, width, height)
+        result[2] = _laplacian_variance(light, width, height)
+    result[3:] = result[0] if mode == "L" else _mean_colours(count, colours, mode, width, height)
     return result
 
 
-def _laplacian_variance(luma: np.ndarray) -> np.ndarray:
+def _laplacian_variance(luma: np.ndarray, width: int, height: int) -> np.ndarray:
     import numpy as np
 
-    count, height, width = luma.shape
-    flat = luma.reshape(count, -1).astype(np.int16)
+    count = len(luma)
+    flat = _scratch("signed", np.int16, luma.shape)
+    np.copyto(flat, luma)
     # Over the flat rows, which is one long loop; what wraps around at the borders is cut off after.
-    edges = flat[:, width:-width] * np.int16(4)
+    edges = _scratch("edges", np.int16, (count, width * (height - 2)))
+    np.multiply(flat[:, width:-width], np.int16(4), out=edges)
     edges -= flat[:, : -2 * width]
     edges -= flat[:, 2 * width :]
     edges -= flat[:, width - 1 : -width - 1]
     edges[:, :-1] -= flat[:, width + 1 : -width]
-    steep = edges.reshape(count, height - 2, width)[:, :, 1:-1].astype(np.float32).reshape(count, -1)
+    steep = _scratch("values", np.float32, (count, height - 2, width - 2))
+    np.copyto(steep, edges.reshape(count, height - 2, width)[:, :, 1:-1])
+    steep = steep.reshape(count, -1)
     mean = steep.mean(axis=1)
     variance: np.ndarray = (np.einsum("ij,ij->i", steep, steep) / steep.shape[1] - mean * mean) / (255 * 255)
     return variance
 
 
-def _mean_colours(images: list[Image.Image], mode: str, width: int, height: int) -> np.ndarray:
+def _scratch(name: str, kind: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+    """An array to work in, from this thread's own store: fresh memory costs more than all the arithmetic on it."""
     import numpy as np
 
-    weights = None
-    if width * height > 4096 and min(width, height) >= 8:
-        # Means of blocks first, by Pillow. Blocks at the right and lower border are smaller, and weigh less.
-        images = [image.reduce(8) for image in images]
-        columns, rows = images[0].size
-        across, down = np.full(columns, 8.0), np.full(rows, 8.0)
-        across[-1], down[-1] = width - 8 * (columns - 1), height - 8 * (rows - 1)
-        weights = np.outer(down, across).ravel().astype(np.float32)
-    colours = np.frombuffer(b"".join([image.tobytes() for image in images]), np.uint8).reshape(len(images), -1, 3)
-    if weights is None:
-        weights = np.ones(colours.shape[1], np.float32)
-    means: np.ndarray = (weights / (255 * weights.sum()) @ colours.astype(np.float32)).T
+    size = math.prod(shape)
+    kept: np.ndarray | None = getattr(_store, name, None)
+    if kept is None or kept.size < size:
+        kept = np.empty(max(size, _TOGETHER_PX), kind)
+        setattr(_store, name, kept)
+    return kept[:size].reshape(shape)
+
+
+def _mean_colours(count: int, colours: bytes, mode: str, width: int, height: int) -> np.ndarray:
+    import numpy as np
+
+    weights = _block_weights(width, height) if _in_blocks(width, height) else _even_weights(width * height)
+    values = np.frombuffer(colours, np.uint8).reshape(count, -1, 3).astype(np.float32)
+    means: np.ndarray = (weights @ values).T
     if mode == "YCbCr":
-        # ITU-R BT.601, as JFIF says. What the conversion of single pixels clips is below a hundredth in a mean.
+        # ITU-R BT.601, as JFIF says. Single pixels may be clipped on the way to RGB; their mean here is not.
         light, blue, red = means[0], means[1] - 128 / 255, means[2] - 128 / 255
-        means = np.stack([light + 1.402 * red, light - 0.344136 * blue - 0.714136 * red, light + 1.772 * blue]).clip(
-            0, 1
-        )
+        green = light - 0.344136 * blue - 0.714136 * red
+        means = np.stack([light + 1.402 * red, green, light + 1.772 * blue]).clip(0, 1)
     return means
+
+
+@lru_cache(maxsize=64)
+def _block_weights(width: int, height: int) -> np.ndarray:
+    """The share of each 8 x 8 block; those at the right and lower border are smaller."""
+    import numpy as np
+
+    across, down = np.full(-(-width // 8), 8.0), np.full(-(-height // 8), 8.0)
+    across[-1] -= -width % 8
+    down[-1] -= -height % 8
+    weights: np.ndarray = (np.outer(down, across).ravel() / (255 * width * height)).astype(np.float32)
+    return weights
+
+
+@lru_cache(maxsize=64)
+def _even_weights(area: int) -> np.ndarray:
+    import numpy as np
+
+    return np.full(area, 1 / (255 * area), np.float32)
 
 
 def thumbnail(data: bytes, px: int, *, trusted: bool = False) -> tuple[bytes, str]:

@@ -44,7 +44,10 @@ def projection(database: Database, name: str) -> Projection | None:
     )
     with database.query(sql, [name]) as cursor:
         row = cursor.fetchone()
-    return None if row is None else Projection(*row[:4], json.loads(row[4]), row[5])
+    if row is None:
+        return None
+    number, known_as, embedding_no, method, parameters, state = row
+    return Projection(number, known_as, embedding_no, method, json.loads(parameters), state)
 
 
 def replace(

@@ -127,9 +127,12 @@ class Query:
 
     def _wrap(self) -> None:
         """Makes what there is the source of a further level; the order goes on holding outside."""
-        if self._where or self._limit is not None:
-            self._source = f"({self._text('*')}) AS sample"
-            self._where, self._limit = [], None
+        if self._limit is not None:
+            # Materialized, because DuckDB 1.5 pushes a join's filter through ORDER BY … LIMIT and gives wrong rows.
+            self._source = f"(WITH kept AS MATERIALIZED ({self._text('*')}) SELECT * FROM kept) AS sample"
+        elif self._where:
+            self._source = f"({self._text('*', ordered=False)}) AS sample"
+        self._where, self._limit = [], None
 
     def _text(self, columns: str, *, ordered: bool = True) -> str:
         parts = [f"SELECT {columns} FROM {self._source}"]

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import stat
 import sys
-import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -84,6 +82,8 @@ class Trust:
         return any(real.startswith(root) or real + os.sep == root for root in roots)
 
     def _remembered(self) -> tuple[list[str], list[str]]:
+        import json
+
         try:
             kept: dict[str, Any] = json.loads(self._store.read_text("utf-8"))
             if {key: kept.get(key) for key in self._identity} == self._identity:
@@ -93,6 +93,11 @@ class Trust:
         return [], []
 
     def _remember(self) -> None:
+        import json
+        import tempfile
+
+        if not self._identity["uuid"]:
+            return  # a file that was never written to by us: nothing to know it by
         text = json.dumps({**self._identity, "folders": self._granted, "addresses": self._addresses}, indent=1)
         try:
             self._store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -147,9 +152,10 @@ def read_regular(path: str, largest_bytes: int = LARGEST_FILE_BYTES) -> bytes:
 def outside(path: str, real: str) -> MediaError:
     """The error about a path that may not be followed."""
     said = f"{_shown(path)} leads to {_shown(real)}, which" if os.path.abspath(path) != real else _shown(path)
+    folder = real if os.path.isdir(real) else os.path.dirname(real)
     return MediaError(
         f"{said} lies outside the session's folder, and this session was not given leave to read there.",
-        hint=f"If you trust it: di.open(path, allow=[{os.path.dirname(real)!r}])",
+        hint=f"If you trust it: di.open(path, allow=[{folder!r}])",
         code="outside",
     )
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dataide.errors import ReadOnly
 from dataide.storage.database import registered
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from dataide.storage.database import Cursor, Database
 
 
@@ -35,6 +38,19 @@ class Pending:
     nos: np.ndarray
     media: list[str]
     media_revisions: np.ndarray
+
+
+def check_writable(database: Database) -> None:
+    """Refuses before the work instead of after it.
+
+    Raises:
+        ReadOnly: the session is open for reading only.
+    """
+    if database.read_only:
+        raise ReadOnly(
+            f"{database.path.name} is open for reading only, so vectors and maps cannot be kept.",
+            hint=f"Close it and open it again: session.close(); di.open({database.path.name!r})",
+        )
 
 
 def embeddings(database: Database) -> list[Embedding]:
@@ -165,7 +181,13 @@ def fetch(
         f"WHERE {' AND '.join(conditions)} ORDER BY v.sample_no",
         frames=frames,
     )
-    found = table.column("sample_no").to_numpy().astype(np.uint32, copy=False)
-    parts = [chunk.flatten().to_numpy(zero_copy_only=True) for chunk in table.column("vector").chunks]
-    flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
-    return found, np.asarray(flat, np.float32).reshape(len(found), of.dimension)
+    found = _numbers(table.column("sample_no").chunks, np.uint32)
+    flat = _numbers([chunk.flatten() for chunk in table.column("vector").chunks], np.float32)
+    return found, flat.reshape(len(found), of.dimension)
+
+
+def _numbers(chunks: list[pa.Array], kind: type[np.generic]) -> np.ndarray:
+    """Arrow chunks without nulls as numpy, one of them without a copy. Arrow's own `to_numpy` would load pandas."""
+    size = np.dtype(kind).itemsize
+    parts = [np.frombuffer(one.buffers()[1], kind, len(one), one.offset * size) for one in chunks if len(one)]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, kind), *parts])

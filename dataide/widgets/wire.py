@@ -109,15 +109,21 @@ def _tagged(value: dict[str, Any], members: list[Any], path: str) -> Any:
     if len(members) == 1:
         return members[0]
     for tag in ("type", "by", "k", "kind"):
-        if all(tag in _fields(member) for member in members):
+        if all(_words(member, tag) for member in members):
             allowed: list[object] = []
             for member in members:
-                words = get_args(_fields(member)[tag][0])
+                words = _words(member, tag)
                 if value.get(tag) in words:
                     return member
                 allowed.extend(words)
             raise _wrong(f"{path}.{tag}", "one of " + ", ".join(map(repr, allowed)), value.get(tag))
     raise _wrong(path, "something else", value)
+
+
+def _words(member: Any, tag: str) -> tuple[object, ...]:
+    """The literals that this field may be; none where it is not there, or is free."""
+    hint = _fields(member).get(tag, (str, False))[0]
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def _plain(value: object, shape: Any, path: str) -> Any:

@@ -72,4 +72,28 @@ export async function openPanel<Config>(
   };
 }
 
+/** Counts whoever shows what is inspected. One scrolled out of sight does not help who presses Enter in another cell. */
+export function countWhileInSight(root: HTMLElement, count: { value: number }, signal: AbortSignal): void {
+  let counted = false;
+  const set = (seen: boolean): void => {
+    if (seen === counted) return;
+    counted = seen;
+    count.value += seen ? 1 : -1;
+  };
+  // A document without layout (a test's) has nothing out of sight.
+  if (typeof IntersectionObserver === "undefined") {
+    set(true);
+    signal.addEventListener("abort", () => set(false));
+    return;
+  }
+  const observer = new IntersectionObserver((entries) =>
+    set(entries.at(-1)?.isIntersecting === true && !signal.aborted),
+  );
+  observer.observe(root);
+  signal.addEventListener("abort", () => {
+    observer.disconnect();
+    set(false);
+  });
+}
+
 export const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";

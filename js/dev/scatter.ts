@@ -1,5 +1,9 @@
 /**
  * The scatter alone over arrays, for millions of points: what the development page's made-up session is too slow for.
+ *
+ *   npx esbuild dev/scatter.ts --bundle --format=esm --target=es2022 --outdir=dev/out --servedir=dev
+ *
+ * and open /scatter.html?count=1000000 there. esbuild keeps the bundle in memory.
  * Parameters: count, theme=dark, renderer=webgl|canvas, color=label|brightness|none, classes, height, embedded=1.
  */
 import "./page.css";

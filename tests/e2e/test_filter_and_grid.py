@@ -19,11 +19,11 @@ def test_the_filter_box_and_a_facet_narrow_everything_down_together(lab: Lab, di
     notebook.page.keyboard.type("brightness < 0.3")
     box.press("Enter")
     dark = notebook.value("len(session.where('brightness < 0.3'))")
-    wait_for(notebook, f"session.filter.count == {dark}")
+    wait_for(notebook, f"len(panel.view) == {dark}")
     bench.locator('[data-dataide-panel="facets"]').get_by_role("button", name=re.compile(r"^3\b")).first.click()
     both = notebook.value("len(session.where(\"brightness < 0.3 and label = '3'\"))")
     assert 0 < both < dark
-    wait_for(notebook, f"session.filter.count == {both}")
+    wait_for(notebook, f"len(panel.view) == {both}")
     # All that is shown is what passes; A selects exactly that.
     tiles(notebook.panel("grid")).first.click()
     notebook.page.keyboard.press("a")
@@ -39,11 +39,11 @@ def test_a_wrong_column_in_the_filter_box_is_explained_and_nothing_changes(lab: 
     notebook.page.keyboard.type("brightnes < 0.3")
     box.press("Enter")
     expect(bench.get_by_role("alert").first).to_contain_text("brightness")
-    assert notebook.value("session.filter.count") == 1797
+    assert notebook.value("len(panel.view)") == 1797
 
 
 def test_the_grid_is_worked_with_the_keyboard_alone(lab: Lab, digits: None) -> None:
-    notebook = lab.notebook([OPEN, "session.grid()"])
+    notebook = lab.notebook([OPEN, "panel = session.grid()\npanel"])
     notebook.run_all()
     notebook.show(1)
     grid, keys = notebook.panel("grid"), notebook.page.keyboard
@@ -72,7 +72,7 @@ def test_the_grid_is_worked_with_the_keyboard_alone(lab: Lab, digits: None) -> N
 
 
 def test_a_drag_box_in_the_grid_selects_the_tiles_it_touches(lab: Lab, digits: None) -> None:
-    notebook = lab.notebook([OPEN, "session.grid()"])
+    notebook = lab.notebook([OPEN, "panel = session.grid()\npanel"])
     notebook.run_all()
     notebook.show(1)
     grid = notebook.panel("grid")
@@ -90,17 +90,17 @@ def test_a_drag_box_in_the_grid_selects_the_tiles_it_touches(lab: Lab, digits: N
 
 
 def test_a_click_in_the_facets_panel_of_another_cell_narrows_the_grid(lab: Lab, digits: None) -> None:
-    notebook = lab.notebook([OPEN, "session.facets()", "session.grid()"])
+    notebook = lab.notebook([OPEN, "session.facets()", "panel = session.grid()\npanel"])
     notebook.run_all()
     notebook.show(1)
     notebook.panel("facets", 1).get_by_role("button", name=re.compile(r"^4\b")).first.click()
-    wait_for(notebook, "session.filter.count == len(session.where(label='4'))")
+    wait_for(notebook, "len(panel.view) == len(session.where(label='4'))")
 
 
 def test_a_histogram_is_brushed_with_the_mouse(lab: Lab, digits: None) -> None:
-    notebook = lab.notebook([OPEN, "session.facets(columns=['brightness'])"])
+    notebook = lab.notebook([OPEN, "panel = session.facets(columns=['brightness'])\npanel"])
     notebook.run_all()
     notebook.show(1)
     chart = notebook.panel("facets", 1).locator("svg, canvas").first
     drag(notebook.page, chart, [(0.2, 0.5), (0.5, 0.5)])
-    wait_for(notebook, "0 < session.filter.count < 1797")
+    wait_for(notebook, "0 < len(panel.view) < 1797")

@@ -12,7 +12,7 @@ OPEN = "import dataide as di\nsession = di.open('digits.duckdb')"
 
 
 def workbench(lab: Lab, digits: None, *more: str) -> Notebook:
-    notebook = lab.notebook([OPEN, "session.workbench()", *more])
+    notebook = lab.notebook([OPEN, "panel = session.workbench()\npanel", *more])
     notebook.run(0)
     notebook.run(1)
     notebook.show(1)
@@ -45,17 +45,18 @@ def test_a_lasso_and_a_tag_are_in_the_database_and_survive_a_restart(lab: Lab, d
 def test_an_armed_relabel_happens_at_mouse_up_and_z_takes_it_back(lab: Lab, digits: None) -> None:
     notebook = workbench(lab, digits)
     bench = notebook.panel("workbench")
-    before = notebook.value("session.sql('select label, count(*) from sample group by all order by all').fetchall()")
-    notebook.execute("session.arm('relabel', label='odd one')")
-    expect(bench.get_by_text("odd one").first).to_be_visible()
+    counts = "session.sql('select label, count(*) from sample group by all order by all').fetchall()"
+    before = notebook.value(counts)
+    bench.get_by_label("Arm an action").select_option(label="label “3”")
+    expect(bench.get_by_text("label “3” on every lasso")).to_be_visible()
     drag(notebook.page, plot(notebook.panel("scatter")), RIGHT_HALF)
     chosen = selected(bench)
-    labelled = "session.sql(\"select count(*) from sample where label = 'odd one'\").fetchone()[0]"
-    wait_for(notebook, f"{labelled} == {chosen}")
+    wait_for(notebook, "{*session.selection.to_pandas()['label']} == {'3'}")
+    assert notebook.value("len(session.selection)") == chosen
+    assert notebook.value(counts) != before
     notebook.page.keyboard.press("z")
-    wait_for(notebook, f"{labelled} == 0")
-    after = notebook.value("session.sql('select label, count(*) from sample group by all order by all').fetchall()")
-    assert after == before
+    wait_for(notebook, "len({*session.selection.to_pandas()['label']}) > 1")
+    assert notebook.value(counts) == before
 
 
 def test_shift_adds_to_a_lasso_and_alt_takes_away(lab: Lab, digits: None) -> None:

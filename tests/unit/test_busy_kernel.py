@@ -15,7 +15,8 @@ jupyter_client = pytest.importorskip("jupyter_client")
 pytest.importorskip("ipykernel")
 
 STATIC = Path(__file__).resolve().parents[2] / "dataide" / "static"
-pytestmark = pytest.mark.skipif(not (STATIC / "workbench.js").is_file(), reason="the JavaScript is not built: make setup")
+BUILT = (STATIC / "workbench.js").is_file()
+pytestmark = pytest.mark.skipif(not BUILT, reason="the JavaScript is not built: make setup")
 
 SETUP = """
 import numpy as np, os

@@ -87,7 +87,8 @@ def test_an_array_that_is_no_batch_of_pictures_is_refused():
 
 def test_nothing_else_than_numpy_and_pillow_is_loaded():
     code = (
-        "import sys, numpy as np; from dataide.inference.descriptor import describe; describe(np.zeros((2, 8, 8), np.uint8));"
+        "import sys, numpy as np; from dataide.inference.descriptor import describe;"
+        "describe(np.zeros((2, 8, 8), np.uint8));"
         "print([name for name in ('torch', 'scipy', 'sklearn', 'pandas', 'pyarrow', 'duckdb') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def case(tmp_path):
 
 
 @pytest.fixture
-def portable(tmp_path, monkeypatch) -> Callable[[str], Callable]:
+def portable(tmp_path, monkeypatch) -> Iterator[Callable[[str], Callable]]:
     """Makes a function in a module of its own, as a user's file beside the notebook has it."""
     made: list[str] = []
 

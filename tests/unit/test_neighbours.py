@@ -10,7 +10,7 @@ from PIL import Image
 
 from dataide.errors import ModelError, UnknownSample
 from dataide.find import neighbours
-from dataide.find.neighbours import mean_vector, nearest, query_vector
+from dataide.find.neighbours import mean_vector, nearest, query_vector, require
 from dataide.inference.client import embed
 from dataide.storage import vectors
 from dataide.storage.database import Database
@@ -69,7 +69,7 @@ def test_only_samples_asked_for_come(database, rows, as_mask):
 
 
 def test_equals_come_in_order_of_arrival(database, rows):
-    known = vectors.embedding(database, "toy")
+    known = require(database, "toy")
     with database.write() as cursor:
         vectors.store(cursor, known, np.arange(100, 130), np.ones(30), np.tile(rows[3], (30, 1)))
     assert nearest(database, "toy", rows[3], 6)[0].tolist() == [3, 100, 101, 102, 103, 104]
@@ -96,7 +96,7 @@ def test_a_tag_does_not_make_vectors_be_read_again_and_a_new_vector_does(databas
     with database.write() as cursor:
         cursor.execute("UPDATE data.sample SET media_revision = 2 WHERE sample_no = 0")
     assert nearest(database, "toy", rows[0], 1)[0][0] != 0, "a vector of an earlier picture no longer counts"
-    known = vectors.embedding(database, "toy")
+    known = require(database, "toy")
     with database.write() as cursor:
         vectors.store(cursor, known, np.array([0]), np.array([2]), rows[5:6])
     assert nearest(database, "toy", rows[5], 2)[0].tolist() == [0, 5]

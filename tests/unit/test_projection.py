@@ -9,6 +9,7 @@ import pytest
 
 from dataide.errors import ModelError
 from dataide.find import projection
+from dataide.find.neighbours import require
 from dataide.find.projection import principal_axes, project
 from dataide.storage import points, vectors
 from dataide.storage.database import Database
@@ -50,7 +51,9 @@ def test_pca_finds_the_directions_of_largest_variance(rows):
     _, _, right = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
     np.testing.assert_allclose(mean, rows.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(np.abs((axes * right[:2]).sum(axis=1)), 1, atol=1e-4)
-    assert (axes[np.arange(2), np.abs(axes).argmax(axis=1)] > 0).all(), "the map is not mirrored from machine to machine"
+    assert (axes[np.arange(2), np.abs(axes).argmax(axis=1)] > 0).all(), (
+        "the map is not mirrored from machine to machine"
+    )
 
 
 def test_pca_of_one_sample_and_of_one_number_gives_a_place():
@@ -82,7 +85,7 @@ def test_a_changed_picture_is_placed_anew_when_it_has_its_vector(database, rows)
     report = project(database, np.arange(COUNT), "pca")
     assert (report.placed, report.without_vector) == (0, 1)
     assert "embed" in repr(report)
-    known = vectors.embedding(database, "auto")
+    known = require(database, "auto")
     with database.write() as cursor:
         vectors.store(cursor, known, np.array([5]), np.array([2]), rows[8:9])
     assert project(database, np.arange(COUNT), "pca").placed == 1
@@ -116,19 +119,20 @@ def test_wrong_names_are_answered_with_the_right_ones(database):
         project(database, np.arange(3), "pca", embedding="resnet18")
     with database.write() as cursor:
         cursor.execute("DELETE FROM data.vector_0")
-    with pytest.raises(ModelError, match="session.embed"):
+    with pytest.raises(ModelError, match=r"session\.embed"):
         project(database, np.arange(3), "pca")
 
 
-def test_new_samples_are_placed_among_their_neighbours(database, rows):
+def test_new_samples_are_placed_among_their_neighbours_even_without_umap(database, rows, monkeypatch):
+    without_umap(monkeypatch)
     # A UMAP-like map, with each kind in a corner of its own.
     corners = np.array([[0, 0], [10, 0], [0, 10]], np.float32)
     mapped = np.arange(60)
-    known = vectors.embedding(database, "auto")
+    known = require(database, "auto")
     with database.write() as cursor:
         number = points.replace(cursor, "auto/umap", known.number, "umap", {}, None)
         points.store(cursor, number, mapped, corners[mapped % KINDS])
-    project(database, np.arange(COUNT), "umap")
+    assert project(database, np.arange(COUNT), "auto").name == "auto/umap"
     _, places = points.placed(database, "auto/umap")
     np.testing.assert_allclose(places[60:], corners[np.arange(60, COUNT) % KINDS], atol=0.5)
 

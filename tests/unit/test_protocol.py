@@ -16,6 +16,10 @@ from dataide.widgets.wire import check
 GOLDEN = Path(__file__).resolve().parents[1] / "protocol"
 TYPESCRIPT = Path(__file__).resolve().parents[2] / "js" / "core" / "protocol.ts"
 
+PAGE = {"offset": 0, "limit": 1, "thumbs": True, "px": 1, "caption": None}
+ACT = {"verb": "tag", "arguments": {"tag": "x"}, "target": {"type": "selection"}, "uuid": "u"}
+RANGE = {"type": "range", "column": "x", "low": 0, "high": 1}
+
 
 def golden(name: str) -> Any:
     return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
@@ -49,16 +53,16 @@ def test_both_sides_know_the_same_operations() -> None:
     ("op", "body", "said"),
     [
         ("page", {}, "body.offset is missing"),
-        ("page", {"offset": 1.5, "limit": 1, "thumbs": True, "px": 1, "caption": None}, "body.offset should be a whole"),
-        ("page", {"offset": True, "limit": 1, "thumbs": True, "px": 1, "caption": None}, "body.offset should be"),
-        ("page", {"offset": 10**300, "limit": 1, "thumbs": True, "px": 1, "caption": None}, "below 2^53"),
-        ("act", {"verb": "drop", "arguments": {}, "target": {"type": "selection"}, "uuid": "u"}, "body.verb should be one"),
-        ("act", {"verb": "tag", "arguments": {"tag": 3}, "target": {"type": "selection"}, "uuid": "u"}, "arguments.tag"),
+        ("page", PAGE | {"offset": 1.5}, "body.offset should be a whole"),
+        ("page", PAGE | {"offset": True}, "body.offset should be a whole"),
+        ("page", PAGE | {"offset": 10**300}, "below 2^53"),
+        ("act", ACT | {"verb": "drop"}, "body.verb should be one of"),
+        ("act", ACT | {"arguments": {"tag": 3}}, "arguments.tag should be a text"),
         ("select", {"shape": {"type": "circle"}, "mode": "add", "source": "x"}, "body.shape.type should be one of"),
         ("select", {"shape": 5, "mode": "add", "source": "x"}, "body.shape should be"),
         ("select", {"shape": {"type": "samples", "nos": [1] * 1001}, "mode": "add", "source": "x"}, "at most 1,000"),
         ("filter", {"source": "text", "clause": {"type": "sql", "text": "x" * 20_001}}, "at most 20,000"),
-        ("filter", {"source": "facet:x", "clause": {"type": "range", "column": "x", "low": "a", "high": 1}}, "clause.low"),
+        ("filter", {"source": "facet:x", "clause": RANGE | {"low": "a"}}, "clause.low should be"),
         ("facets", {"columns": "label", "bars": 3}, "body.columns should be a list"),
     ],
 )

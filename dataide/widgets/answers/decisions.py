@@ -38,6 +38,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # A line of Python with more ids than this is nothing that anybody reads.
 MOST_IDS = 20
 MOST_CORNERS = 100
+MOST_VECTORS = 5_000
 _KEYWORDS = {"tags": "tag", "queues": "queue"}
 
 
@@ -277,7 +278,10 @@ def similar(workspace: Workspace, ask: SimilarAsk) -> Reply:
     if not known:
         raise ActionError("The samples have no vectors yet.", hint="Type session.embed().", code="no_vectors")
     embedding = _embedding_in_sight(workspace, [one.name for one in known])
-    ranked, _ = nearest(workspace.database, embedding, mean_vector(workspace.database, embedding, nos))
+    some = nos
+    if len(nos) > MOST_VECTORS:  # the mean of so many hardly moves, and their vectors would fill the memory
+        some = np.random.default_rng(0).choice(nos, MOST_VECTORS, replace=False)
+    ranked, _ = nearest(workspace.database, embedding, mean_vector(workspace.database, embedding, some))
     label = ids_of(workspace.database, nos)[0] if len(nos) == 1 else samples(len(nos))
     wanted = workspace.orders.rank(ranked, label)
     workspace.orders.set_sort(wanted)

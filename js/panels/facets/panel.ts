@@ -222,14 +222,14 @@ export class FacetsPanel {
     const empty = state.sampleCount === 0;
     return html`${columns.length > SEARCH_COLUMNS_FROM && !empty ? this.#searchColumns() : nothing}
       ${error ? this.#alert(error) : nothing}
-      <div class="di-facet-list">
+      <div class="di-facet-list"><div class="di-columns">
         ${
           empty
             ? html`<p class="dataide-empty">Nothing to count yet. Add pictures: <code>session.add_folder("photos")</code></p>`
             : shown.map((column) => this.#column(state, column, open.includes(column.name)))
         }
         ${!empty && shown.length === 0 ? html`<p class="dataide-empty">No column is called like that.</p>` : nothing}
-      </div>`;
+      </div></div>`;
   }
 
   #searchColumns(): TemplateResult {

@@ -1,6 +1,6 @@
 /** Inspector: one sample with everything known about it. Twin of dataide/widgets/inspector.py. */
 import type { RenderProps } from "@anywidget/types";
-import { openPanel } from "../../core/panel.js";
+import { countWhileInSight, openPanel } from "../../core/panel.js";
 import { mountInspector } from "./view.js";
 
 interface InspectorConfig {
@@ -30,24 +30,6 @@ async function render(props: RenderProps): Promise<void> {
   }
   hub.ui.frame(root, signal);
   countWhileInSight(root, hub.store.inspectors, signal);
-}
-
-/** An inspector scrolled out of sight does not help who presses Enter in another cell. */
-function countWhileInSight(root: HTMLElement, count: { value: number }, signal: AbortSignal): void {
-  let counted = false;
-  const set = (seen: boolean): void => {
-    if (seen === counted) return;
-    counted = seen;
-    count.value += seen ? 1 : -1;
-  };
-  const observer = new IntersectionObserver((entries) =>
-    set(entries.at(-1)?.isIntersecting === true && !signal.aborted),
-  );
-  observer.observe(root);
-  signal.addEventListener("abort", () => {
-    observer.disconnect();
-    set(false);
-  });
 }
 
 export default { render };

@@ -25,6 +25,12 @@ export function cardPlace(
   return { x, y: below ? at.y + GAP_PX : at.y - GAP_PX - card.height };
 }
 
+/** A caption of nothing but id and label would say both twice. */
+export function saysMore({ id, label, caption }: Pick<Peek, "id" | "label" | "caption">): boolean {
+  const rest = caption.replace(id, "").replace(label ?? "", "");
+  return /[\p{L}\p{N}]/u.test(rest);
+}
+
 export interface HoverOptions {
   stage: HTMLElement;
   panel: string;
@@ -107,7 +113,7 @@ export class Hover {
         ${url ? html`<img src=${url} alt="" draggable="false" @load=${place} />` : html`<div class="card-problem">${peek.problem ?? "no picture"}</div>`}
         <div class="card-label">${peek.label ?? html`<span class="dataide-dim">no label</span>`}</div>
         <div class="card-id">${peek.id}</div>
-        ${peek.caption && peek.caption !== peek.id && peek.caption !== peek.label ? html`<div class="card-caption">${peek.caption}</div>` : nothing}
+        ${saysMore(peek) ? html`<div class="card-caption">${peek.caption}</div>` : nothing}
       `,
       this.card,
     );

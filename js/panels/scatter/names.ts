@@ -15,6 +15,9 @@ export interface ClassName {
   count: number;
   stepX: number;
   stepY: number;
+  /** Between these lie nine tenths of the class; y of the data, upwards. */
+  stepLow: number;
+  stepHigh: number;
 }
 
 /** More names than this would cover the points they name. */
@@ -38,7 +41,8 @@ export function classNames(points: Points, legend: Legend): ClassName[] {
   for (const entry of legend.entries) {
     const list = members.get(entry.color);
     if (!list || entry.color === NO_VALUE || entry.value === null) continue;
-    const [x, y] = [median(list, points.xy, 0), median(list, points.xy, 1)];
+    const x = quantiles(list, points.xy, 0, [0.5])[0] as number;
+    const [stepLow, y, stepHigh] = quantiles(list, points.xy, 1, [0.05, 0.5, 0.95]) as [number, number, number];
     let best = Infinity;
     let at = list[0] as number;
     for (const i of list) {
@@ -56,14 +60,16 @@ export function classNames(points: Points, legend: Legend): ClassName[] {
       count: entry.count,
       stepX: points.xy[2 * at] as number,
       stepY: points.xy[2 * at + 1] as number,
+      stepLow,
+      stepHigh,
     });
   }
   return names.sort((a, b) => b.count - a.count);
 }
 
-function median(list: readonly number[], xy: Uint16Array, axis: 0 | 1): number {
+function quantiles(list: readonly number[], xy: Uint16Array, axis: 0 | 1, shares: readonly number[]): number[] {
   const values = Uint16Array.from(list, (i) => xy[2 * i + axis] as number).sort();
-  return values[values.length >> 1] as number;
+  return shares.map((share) => values[Math.min(values.length - 1, Math.floor(share * values.length))] as number);
 }
 
 export interface PlacedName extends ClassName {
@@ -83,7 +89,11 @@ export function placeNames(
   const placed: PlacedName[] = [];
   for (const name of names) {
     const x = name.stepX * transform.ax + transform.bx;
-    const y = name.stepY * transform.ay + transform.by;
+    // On a cluster that is not much higher than the text, the name would hide what it names: then it stands above.
+    const low = name.stepLow * transform.ay + transform.by;
+    const high = name.stepHigh * transform.ay + transform.by;
+    const small = low - high < 4 * line;
+    const y = small ? Math.max(line / 2, high - 0.8 * line) : name.stepY * transform.ay + transform.by;
     if (x < 0 || y < 0 || x > screen.width || y > screen.height) continue;
     const half = width(name.text) / 2 + 3;
     for (const shift of [0, -1, 1, -2, 2]) {

@@ -70,12 +70,16 @@ export function makePalette(legend: Legend, dom: Pick<Dom, "categoryColor" | "nu
   return { table, background: pack(theme.background) };
 }
 
-/** The sums are tuned by eye between 200 and 5 million points; `density` is points per square CSS pixel where a typical one lies. */
-export function look(density: number): { radius: number; opacity: number } {
+/**
+ * The sums are tuned by eye between 200 and 5 million points. `density` is points per square CSS pixel where a typical one lies;
+ * it shrinks while one zooms in. Few points stay well visible even where they all lie in tight clusters.
+ */
+export function look(density: number, count: number): { radius: number; opacity: number } {
   const crowd = Math.max(1e-6, density);
-  const radius = Math.min(5, Math.max(0.7, 1.35 * crowd ** -0.28));
+  const size = Math.log10(Math.max(1, count));
+  const radius = Math.min(5, Math.max(0.7, 5.8 - size, 1.35 * crowd ** -0.28));
   const overlap = Math.max(0.05, crowd * Math.PI * radius * radius);
-  return { radius, opacity: Math.min(0.92, Math.max(0.1, 1.15 * overlap ** -0.45)) };
+  return { radius, opacity: Math.min(0.92, Math.max(0.1, 1.35 - 0.2 * size, 1.15 * overlap ** -0.45)) };
 }
 
 /** One selected point among a million must be seen, a thousand of them need no help. */

@@ -317,6 +317,6 @@ export class Plot {
   }
 
   private look(): { radius: number; opacity: number } {
-    return look(this.density / (this.view.scale * this.view.scale));
+    return look(this.density / (this.view.scale * this.view.scale), this.points?.loaded ?? 0);
   }
 }

@@ -29,6 +29,7 @@ describe("keys", () => {
   test("Esc first closes the list, then takes back what was typed", () => {
     expect(deedOf(key("Escape"), popup)).toEqual({ do: "close" });
     expect(deedOf(key("Escape"), null)).toEqual({ do: "revert" });
+    expect(deedOf(key("Escape"), null, true)).toEqual({ do: "close" });
   });
 
   test("Ctrl+Space and arrow down open the list", () => {

@@ -37,6 +37,7 @@ export type Deed =
 export function deedOf(
   event: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey" | "isComposing">,
   popup: Popup | null,
+  due = false,
 ): Deed {
   if (event.isComposing) return { do: "pass" };
   if (event.key === " " && event.ctrlKey) return { do: "open" };
@@ -51,7 +52,8 @@ export function deedOf(
     case "Enter":
       return popup && popup.active >= 0 ? { do: "accept", index: popup.active } : { do: "apply" };
     case "Escape":
-      return popup ? { do: "close" } : { do: "revert" };
+      // Whoever presses Esc against a list that is about to appear does not mean the text.
+      return popup || due ? { do: "close" } : { do: "revert" };
     default:
       return { do: "pass" };
   }

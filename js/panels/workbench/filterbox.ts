@@ -14,6 +14,7 @@ export class FilterBox {
   #applied = "";
   #input: HTMLInputElement | null = null;
   #asking = 0;
+  #due = false; // completions are on their way
   readonly #listId: string;
 
   constructor(
@@ -127,7 +128,7 @@ export class FilterBox {
 
   #key(event: KeyboardEvent): void {
     const popup = this.#popup.value;
-    const deed = deedOf(event, popup);
+    const deed = deedOf(event, popup, this.#due);
     event.stopPropagation();
     if (deed.do === "pass") return;
     event.preventDefault();
@@ -179,6 +180,7 @@ export class FilterBox {
   /** Completions that are still on their way come too late once the filter is applied or taken back. */
   #noMore(): void {
     this.#asking++;
+    this.#due = false;
     this.#popup.value = null;
   }
 
@@ -186,6 +188,7 @@ export class FilterBox {
     const input = this.#input;
     if (!input) return;
     const asking = ++this.#asking;
+    this.#due = true;
     const text = this.#text.value;
     const cursor = input.selectionStart ?? text.length;
     try {
@@ -194,6 +197,8 @@ export class FilterBox {
       if (asking === this.#asking && document.activeElement === input) this.#popup.value = popupOf(body, text);
     } catch {
       if (asking === this.#asking) this.#popup.value = null; // a box without completion is still a filter box
+    } finally {
+      if (asking === this.#asking) this.#due = false;
     }
   }
 

@@ -59,7 +59,8 @@ export class Frame {
 
   configure(config: Record<string, unknown>): void {
     this.#choice.value = choiceOf(config);
-    this.#height.value = heightOf(config);
+    // A workbench in a tab of its own has the tab's height, whatever was chosen in the notebook.
+    if (!this.root.classList.contains("di-fills")) this.#height.value = heightOf(config);
   }
 
   #measured(width: number, height: number): void {

@@ -3,6 +3,7 @@ import type { AnyModel, Host } from "@anywidget/types";
 import type { Signal } from "@preact/signals-core";
 import type { TemplateResult } from "lit-html";
 import type { HubExports, PanelModel } from "../../core/contract.js";
+import { countWhileInSight } from "../../core/panel.js";
 import type { SessionState, Sort } from "../../core/protocol.js";
 import { armedControl } from "./armed.js";
 import { chips } from "./chips.js";
@@ -219,10 +220,7 @@ export class Workbench {
   #inspector(): void {
     const { store, dom } = this.hub;
     const drawer = this.#drawer;
-    store.inspectors.value = store.inspectors.peek() + 1;
-    this.signal.addEventListener("abort", () => {
-      store.inspectors.value = store.inspectors.peek() - 1;
-    });
+    countWhileInSight(this.root, store.inspectors, this.signal);
     let drawn = false;
     dom.effectUntil(this.signal, () => {
       const open = store.inspected.value !== null;
