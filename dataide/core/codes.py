@@ -16,6 +16,7 @@ from dataide.errors import unknown_column
 from dataide.storage.query import name_of
 
 from .edges import nice_edges, nice_time_edges
+from .touched import Touched
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
@@ -101,8 +102,10 @@ class Codes:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._revision = -1
+        self._touched = Touched(database)
         self._coded: dict[str, Coded] = {}
+        self._versions: dict[str, int] = {}
+        self._oldest_version = 0
         self._kinds: tuple[tuple[dict[str, str], int], dict[str, Kind]] | None = None
 
     def kinds(self) -> dict[str, Kind]:
@@ -135,8 +138,7 @@ class Codes:
         wanted = list(names)
         database = self._database
         with self._lock:
-            if self._revision != database.revision:
-                self._revision, self._coded = database.revision, {}
+            self._forget_touched()
             columns = database.columns()
             for name in wanted:
                 if name not in columns and name not in LISTS:
@@ -154,6 +156,21 @@ class Codes:
                 if name not in numbers:
                     self._coded[name] = _categories(database, name, columns.get(name, ""), count)
             return [self._coded[name] for name in wanted]
+
+    def version(self, name: str) -> int:
+        """Another number whenever the values of this column may have changed."""
+        with self._lock:
+            self._forget_touched()
+            return self._versions.get(name, self._oldest_version)
+
+    def _forget_touched(self) -> None:
+        touched = self._touched.since()
+        if touched is None:
+            self._coded, self._versions, self._oldest_version = {}, {}, self._touched.revision
+            return
+        for name in touched:
+            self._coded.pop(name, None)
+            self._versions[name] = self._touched.revision
 
     def one(self, name: str) -> Coded:
         """The column with this name."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1e3, 6e4, 3.6e6, 8.64e7
 _TIME_STEPS = [
@@ -58,4 +58,7 @@ def _covering(low: float, high: float, step: float) -> Array:
         return np.array([low, high])  # numbers so close together, or so large, that floats do not tell the edges apart
     edges = np.arange(first, last + 1) * step
     decimals = max(0, 2 - math.floor(math.log10(step)))
-    return np.round(edges, decimals) if decimals < 300 else edges
+    if decimals < 300:
+        edges = np.round(edges, decimals)  # 0.3 and not 0.30000000000000004
+    edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
+    return edges

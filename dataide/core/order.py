@@ -13,7 +13,7 @@ import numpy as np
 from dataide.errors import StaleOrder, unknown_column
 from dataide.storage.query import name_of
 
-from .codes import Array
+from .codes import Array, Codes
 from .selection import fitted
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ class Order:
 class Orders:
     """The sort of one session, its current order, and the last few before it."""
 
-    def __init__(self, database: Database, filter: Filter, changes: Changes) -> None:
+    def __init__(self, database: Database, codes: Codes, filter: Filter, changes: Changes) -> None:
         self._database = database
+        self._codes = codes
         self._filter = filter
         self._changes = changes
         self._lock = threading.RLock()
@@ -143,7 +144,7 @@ class Orders:
         return everything[passes[everything]]
 
     def _by_column(self, column: str, descending: bool) -> Array:
-        key = (self._database.revision, column, descending)
+        key = (self._codes.version(column), column, descending)
         if self._sorted is None or self._sorted[0] != key:
             sql = (
                 "SELECT sample_no FROM data.sample "

@@ -196,10 +196,10 @@ class Places:
         if column is None:
             return Coloring(None, None, [])
         with self._lock:
-            revision = self._database.revision
+            version = self._codes.version(column)
             known = self._colorings.get(column)
-            if known is None or known[0] != revision:
-                known = (revision, self._color(column))
+            if known is None or known[0] != version:
+                known = (version, self._color(column))
                 self._colorings[column] = known
                 while len(self._colorings) > 4:
                     self._colorings.pop(next(iter(self._colorings)))

@@ -61,7 +61,8 @@ export class SharedUi implements Ui {
     place.className = "dataide-help-shade";
     place.addEventListener("click", (event) => event.target === place && close());
     const own = this.#keysOf(root).keys ?? [];
-    const digits = this.digits();
+    // Where a label is a digit, its key needs no explanation.
+    const digits = this.digits().filter(([key, label]) => key !== label);
     const row = ([keys, what]: readonly [string, string]) =>
       html`<tr><th scope="row"><kbd>${keys}</kbd></th><td>${what}</td></tr>`;
     const table = (title: string, rows: readonly (readonly [string, string])[]) =>
@@ -85,6 +86,8 @@ export class SharedUi implements Ui {
   }
 
   frame(root: HTMLElement, signal: AbortSignal): void {
+    // A panel inside a workbench need not say again what the workbench says.
+    if (root.parentElement?.closest("[data-dataide-panel]")) return;
     const place = document.createElement("div");
     place.className = "dataide-frame";
     root.append(place);

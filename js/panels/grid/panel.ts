@@ -66,6 +66,8 @@ export class Grid {
     const place = part("dataide-grid-tiles", this.#spacer);
     this.#band = part("dataide-grid-band", this.scroller);
     this.#band.hidden = true;
+    // Between a listbox and its options nothing may stand but what says that it is nothing.
+    for (const element of [this.#spacer, place, this.#band]) element.setAttribute("role", "presentation");
     this.#empty = part("dataide-grid-empty", this.scroller);
     this.#empty.hidden = true;
     if (!panel.embedded)

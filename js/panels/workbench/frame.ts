@@ -82,6 +82,7 @@ export class Frame {
     const now = layout(this.#choice.value, width, height);
     const can = movable(now.folded);
     this.root.classList.toggle("di-stacked", now.kind === "stack");
+    this.root.style.setProperty("--di-facets", now.kind === "row" ? `${now.size.facets}px` : "0px");
     for (const part of PARTS) {
       this.#sections[part].style.flexBasis = `${now.size[part]}px`;
       this.#sections[part].classList.toggle("di-folded", now.folded[part]);
