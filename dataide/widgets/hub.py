@@ -30,6 +30,8 @@ NAME = "hub"
 def boot_of(widget: Hub | Any) -> list[dict[str, Any]] | None:
     """The first answers of a widget, or None: a panel without them asks as usual, so nothing here may fail."""
     try:
+        if not widget.is_recent:
+            return None
         return [
             {
                 "op": op,
@@ -55,6 +57,8 @@ class Boot(traitlets.Any):
 
 class Hub(anywidget.AnyWidget):
     """One per session: takes requests of the browser, answers them, and tells every page what has changed."""
+
+    is_recent = True
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)

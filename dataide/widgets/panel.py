@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 MOST_CHOICES = 64
+MOST_RECENT = 4
 # The kinds of values that Python reads; what else a panel keeps is its own affair.
 KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("height_px", "tile_px"), (int, float)),
@@ -53,18 +54,21 @@ class Panel(anywidget.AnyWidget):
     config = traitlets.Dict().tag(sync=True)
     boot = Boot()
 
+    made: ClassVar[int] = 0
+
     def __init__(self, context: Context, config: dict[str, Any], **children: Any) -> None:
+        type(self).made += 1
+        self._number = self.made
         hub = Hub.of(context)
         self.context = context
         self.workspace = hub.workspace
         for choice, value in config.items():
             self.check_choice(choice, value)
-        number = uuid.uuid4().hex[:8]
         super().__init__(
             _esm=bundle.script(self.name),
             _css=bundle.style(self.name),
             hub=hub,
-            panel_id=f"{self.name}-{number}",
+            panel_id=f"{self.name}-{uuid.uuid4().hex[:8]}",
             config=config,
             **children,
         )
@@ -76,6 +80,11 @@ class Panel(anywidget.AnyWidget):
     def first_answers(self) -> Iterable[tuple[str, dict[str, Any], Reply]]:
         """Operation, question and answer of what the panel draws first; they travel with the widget."""
         return ()
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether first answers travel along: a page reload asks for all panels ever made, most of them replaced."""
+        return self.made - self._number < MOST_RECENT
 
     def picture(self) -> Image | None:
         """What a saved notebook shows of the panel, where there is no kernel."""

@@ -89,6 +89,17 @@ describe("brush", () => {
     expect(step(unit, 4, { low: 0.5, high: 0.6 }, "low", 1, false)).toEqual({ low: 0.6, high: 0.6 });
   });
 
+  test("a brush over times ends on whole days, and holds the last of them", () => {
+    const day = 86_400_000;
+    const start = Date.UTC(2024, 0, 1);
+    const days = axisOf([start, start + 50 * day, start + 100 * day], 200, "TIMESTAMP", true);
+    const brush = drag(days, "new", null, 41, 80);
+    expect(brush?.low).toBe(Date.UTC(2024, 0, 22));
+    expect(brush?.high).toBe(start + 40 * day - 1);
+    expect(formatTime(brush?.high ?? 0, 100 * day)).toBe("2024-02-09");
+    expect(drag(days, "new", null, 40.2, 40.9)).toEqual({ low: start + 20 * day, high: start + 21 * day - 1 });
+  });
+
   test("rounding never writes minus zero", () => {
     expect(Object.is(tidy(axisOf([-1, 1], 100, "DOUBLE"), -0.0001), 0)).toBe(true);
   });
@@ -105,6 +116,7 @@ describe("typed bounds", () => {
   test("dates, to the day or to the minute, in the time of the session", () => {
     expect(typedBound("2024-05-31", true)).toBe(Date.UTC(2024, 4, 31));
     expect(typedBound("2024-05-31 14:00", true)).toBe(Date.UTC(2024, 4, 31, 14));
+    expect(typedBound("2024-05-31", true, "high")).toBe(Date.UTC(2024, 5, 1) - 1);
     expect(typedBound("soon", true)).toBeUndefined();
   });
 

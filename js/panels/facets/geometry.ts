@@ -14,6 +14,8 @@ export interface Axis {
   whole: boolean;
   /** 0.5 where each whole number has a bin of its own and stands in its middle: a brush then covers whole bins. */
   pad: number;
+  /** What a bound is rounded to, where the values are times; 0 where they are numbers. */
+  unitMs: number;
 }
 
 export type Grip = "low" | "high" | "move" | "new";
@@ -21,13 +23,23 @@ export type Grip = "low" | "high" | "move" | "new";
 const GRIP_PX = 6;
 
 /** The values of a histogram whose column has one single value still need an axis with a width. */
-export function axisOf(edges: readonly number[], width: number, type: string): Axis {
+export function axisOf(edges: readonly number[], width: number, type: string, time = false): Axis {
   const low = edges[0] ?? 0;
   const last = edges[edges.length - 1] ?? low;
   const high = last > low ? last : low + 1;
   const whole = isWhole(type);
   const pad = whole && !Number.isInteger(low) ? 0.5 : 0;
-  return { low, high, width: Math.max(1, width), whole, pad };
+  return { low, high, width: Math.max(1, width), whole, pad, unitMs: time ? unitOf(high - low) : 0 };
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+/** As fine as the times of this span are shown, so that a brush holds what its numbers say. */
+function unitOf(span: number): number {
+  if (span > 2 * DAY_MS) return DAY_MS;
+  return span > 10 * MINUTE_MS ? MINUTE_MS : SECOND_MS;
 }
 
 export function isWhole(type: string): boolean {
@@ -57,7 +69,11 @@ export function ends(axis: Axis): [number, number] {
 }
 
 /** Rounds to the decimals that one pixel can tell apart, so that a filter reads "brightness >= 0.42" and not 0.4193548. */
-export function tidy(axis: Axis, value: number): number {
+export function tidy(axis: Axis, value: number, side: "low" | "high" = "low"): number {
+  if (axis.unitMs > 0) {
+    // "to 2024-05-31" holds the whole of that day.
+    return Math.round((value + (side === "high" ? 1 : 0)) / axis.unitMs) * axis.unitMs - (side === "high" ? 1 : 0);
+  }
   if (axis.whole) return Math.round(value);
   const perPixel = (axis.high - axis.low) / axis.width;
   const decimals = Math.min(12, Math.max(0, Math.ceil(-Math.log10(perPixel))));
@@ -124,15 +140,23 @@ function between(axis: Axis, a: number, b: number, low?: number | null, high?: n
   const crossed = a > b;
   const [left, right] = crossed ? [b, a] : [a, b];
   const kept = { low: crossed ? high : low, high: crossed ? low : high };
-  const { pad } = axis;
+  const { pad, unitMs } = axis;
   const range: Range = {
     low: kept.low !== undefined ? kept.low : left <= 0.5 ? null : tidy(axis, valueAt(axis, left) + pad),
     high:
-      kept.high !== undefined ? kept.high : right >= axis.width - 0.5 ? null : tidy(axis, valueAt(axis, right) - pad),
+      kept.high !== undefined
+        ? kept.high
+        : right >= axis.width - 0.5
+          ? null
+          : tidy(axis, valueAt(axis, right) - pad, "high"),
   };
   // Less than half a bin: the one number under the pointer.
   if (pad > 0 && range.low !== null && range.high !== null && range.low > range.high) {
     range.low = range.high = tidy(axis, valueAt(axis, (left + right) / 2));
+  }
+  if (unitMs > 0 && range.low !== null && range.high !== null && range.low > range.high) {
+    range.low = Math.floor(valueAt(axis, (left + right) / 2) / unitMs) * unitMs;
+    range.high = range.low + unitMs - 1;
   }
   return open(range);
 }
@@ -152,10 +176,11 @@ export function step(
   fine: boolean,
 ): Range | null {
   const bin = (axis.high - axis.low) / Math.max(1, bins);
+  if (axis.unitMs > 0) fine = false;
   const size = axis.whole ? Math.max(1, Math.round(fine ? bin / 10 : bin)) : fine ? bin / 10 : bin;
   const [least, most] = ends(axis);
   const now = { low: brush?.low ?? least, high: brush?.high ?? most };
-  const next = tidy(axis, now[side] + by * size);
+  const next = tidy(axis, now[side] + by * size, side);
   const range: Range = { low: brush?.low ?? null, high: brush?.high ?? null };
   if (side === "low") range.low = next <= least ? null : Math.min(next, now.high);
   else range.high = next >= most ? null : Math.max(next, now.low);
@@ -163,13 +188,15 @@ export function step(
 }
 
 /** Reads what a person typed as a bound: a number, a date, or nothing for "no bound". `undefined` when it is none of these. */
-export function typedBound(text: string, time: boolean): number | null | undefined {
+export function typedBound(text: string, time: boolean, side: "low" | "high" = "low"): number | null | undefined {
   const trimmed = text.trim();
   if (trimmed === "") return null;
   if (time) {
     const day = /^\d{4}(-\d{2}){0,2}$/.test(trimmed);
     const at = Date.parse(day ? trimmed : `${trimmed.replace(" ", "T")}Z`);
-    return Number.isNaN(at) ? undefined : at;
+    if (Number.isNaN(at)) return undefined;
+    const wholeDay = /^\d{4}-\d{2}-\d{2}$/.test(trimmed);
+    return side === "high" && wholeDay ? at + DAY_MS - 1 : at;
   }
   const value = Number(trimmed.replace(/_/g, "").replace("−", "-"));
   return Number.isFinite(value) ? value : undefined;
@@ -178,7 +205,6 @@ export function typedBound(text: string, time: boolean): number | null | undefin
 /** Epoch milliseconds as a date, as fine as the axis needs it. UTC: the session's timestamps carry no zone. */
 export function formatTime(ms: number, span: number): string {
   const iso = new Date(ms).toISOString();
-  const day = 86_400_000;
-  if (span > 2 * day) return iso.slice(0, 10);
-  return `${iso.slice(0, 10)} ${iso.slice(11, span > 600_000 ? 16 : 19)}`;
+  if (span > 2 * DAY_MS) return iso.slice(0, 10);
+  return `${iso.slice(0, 10)} ${iso.slice(11, span > 10 * MINUTE_MS ? 16 : 19)}`;
 }

@@ -40,7 +40,7 @@ export interface HistogramProps {
 export function histogram(hub: HubExports, props: HistogramProps): TemplateResult {
   const { html, svg, nothing } = hub.lit;
   const { facet, brush } = props;
-  const axis = axisOf(facet.edges, props.width, props.time ? "TIMESTAMP" : facet.type);
+  const axis = axisOf(facet.edges, props.width, facet.type, props.time);
   const format = formatter(hub, axis, props.time);
   const peak = Math.max(1, ...facet.total);
   const bars = (counts: number[], name: string, narrow = false) =>
@@ -170,8 +170,8 @@ function typed(hub: HubExports, axis: Axis, props: HistogramProps, format: Forma
   const submit = (event: Event) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
-    const [low, high] = ["low", "high"].map((name) =>
-      typedBound((form.elements.namedItem(name) as HTMLInputElement).value, props.time),
+    const [low, high] = (["low", "high"] as const).map((side) =>
+      typedBound((form.elements.namedItem(side) as HTMLInputElement).value, props.time, side),
     );
     if (low === undefined || high === undefined || (low !== null && high !== null && low > high)) {
       props.onTypedWrong();
