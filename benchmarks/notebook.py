@@ -53,7 +53,7 @@ OPEN = "import dataide as di\nsession = di.open('ten.duckdb')"
 NOTE = """
 import time
 committed = []
-session._context.changes.subscribe(lambda topic: committed.append(time.time() * 1000) if topic == "data" else None)
+session.context.changes.subscribe(lambda topic: committed.append(time.time() * 1000) if topic == "data" else None)
 session.select([])
 """
 RSS = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmRSS')) / 1024"

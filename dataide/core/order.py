@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .changes import Changes
     from .filter import Filter
+    from .selection import Selection
 
 KEPT_ORDERS = 6
 KEPT_RANKINGS = 4
@@ -52,10 +53,13 @@ class Order:
 class Orders:
     """The sort of one session, its current order, and the last few before it."""
 
-    def __init__(self, database: Database, codes: Codes, filter: Filter, changes: Changes) -> None:
+    def __init__(
+        self, database: Database, codes: Codes, filter: Filter, selection: Selection, changes: Changes
+    ) -> None:
         self._database = database
         self._codes = codes
         self._filter = filter
+        self._selection = selection
         self._changes = changes
         self._lock = threading.RLock()
         self._sort = Sort()
@@ -81,6 +85,8 @@ class Orders:
                 raise unknown_column(str(sort.column), columns)
         if sort.by == "similar" and sort.token not in self._rankings:
             raise StaleOrder("This ranking by similarity is gone.", hint="Choose the samples again and press S.")
+        if sort.by == "similar":
+            self._selection.follow()  # what is similar to the selection comes right behind its best
         with self._lock:
             self._sort = sort
         self._changes.notify("sort")
@@ -98,10 +104,10 @@ class Orders:
     def current(self) -> Order:
         """The order as it is now. It keeps its id while its content stays the same."""
         with self._lock:
-            key = (self._database.revision, self._filter.version, self._sort)
+            key = (self._database.revision, self._filter.version, self._sort, self._selection.lead_version)
             if self._current is not None and self._current[0] == key:
                 return self._current[1]
-            nos = self._arranged(self._filter.mask())
+            nos = self._led(self._arranged(self._filter.mask()))
             if self._current is not None and np.array_equal(self._current[1].nos, nos):
                 order = self._current[1]
             else:
@@ -123,6 +129,12 @@ class Orders:
         if order is None:
             raise StaleOrder("The grid has changed since.", hint="Do it again: the grid now shows the new order.")
         return order
+
+    def _led(self, nos: Array) -> Array:
+        """What was just selected elsewhere comes first: one sees at once what the lasso caught."""
+        lead = self._selection.lead
+        first = fitted(lead, max(len(lead), int(nos.max(initial=0)) + 1))[nos]
+        return np.concatenate([nos[first], nos[~first]]) if first.any() else nos
 
     def _arranged(self, mask: Array) -> Array:
         sort = self._sort

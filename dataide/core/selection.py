@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["replace", "add", "subtract", "intersect"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+GRID = "grid"  # the source of gestures among the tiles
 
 
 class Selection:
@@ -26,6 +27,7 @@ class Selection:
     Attributes:
         version: grows by one whenever the set changes.
         source: which panel or code spoke last.
+        lead_version: the version at which `lead` last changed.
     """
 
     def __init__(self, database: Database, changes: Changes) -> None:
@@ -36,6 +38,8 @@ class Selection:
         self._count = 0
         self.version = 0
         self.source = ""
+        self._lead = self._mask
+        self.lead_version = 0
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -47,6 +51,17 @@ class Selection:
     @property
     def count(self) -> int:
         return self._count
+
+    @property
+    def lead(self) -> NDArray[np.bool_]:
+        """What a grid shows first: the last selection made elsewhere. Picking tiles in the grid itself moves none of them."""
+        with self._lock:
+            return fitted(self._lead, self._database.sample_count)
+
+    def follow(self) -> None:
+        """Lets the grid go back to its own order, with the selection as it is."""
+        with self._lock:
+            self._lead, self.lead_version = np.zeros(0, dtype=bool), self.version
 
     def nos(self) -> NDArray[np.uint32]:
         """The numbers of the selected samples, in order of arrival."""
@@ -83,6 +98,8 @@ class Selection:
             new.setflags(write=False)
             self._mask, self._count = new, int(np.count_nonzero(new))
             self.version += 1
+            if source != GRID or not self._count:
+                self._lead, self.lead_version = new, self.version
             count = self._count
         self._changes.notify("selection")
         return count

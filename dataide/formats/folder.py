@@ -20,7 +20,33 @@ if TYPE_CHECKING:
     from dataide.storage.media import Media
 
 EXTENSIONS = frozenset(
-    ["png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "gif", "webp", "tif", "tiff", "bmp", "dib", "ppm", "pgm", "pbm", "pnm", "pfm", "ico", "avif", "jp2", "j2k", "jpx", "heic", "heif"]
+    [
+        "png",
+        "apng",
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "jif",
+        "gif",
+        "webp",
+        "tif",
+        "tiff",
+        "bmp",
+        "dib",
+        "ppm",
+        "pgm",
+        "pbm",
+        "pnm",
+        "pfm",
+        "ico",
+        "avif",
+        "jp2",
+        "j2k",
+        "jpx",
+        "heic",
+        "heif",
+    ]
 )
 BATCH = 2048
 

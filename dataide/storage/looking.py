@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Larger pictures are measured where they are decoded, when so many pixels are held. Smaller ones are cheaper to hand over
 # than numpy is to import in each process.
 _SMALL_PX = 4_096
-_HELD_PX = 524_288
+_HELD_PX = 262_144
 
 
 @dataclass(frozen=True, slots=True)

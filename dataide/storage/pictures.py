@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 # Pillow's own warning limit. A JPEG may be twice as large, because its decoder can shrink while it reads.
 LARGEST_PX = 89_478_485
 LARGEST_JPEG_PX = 2 * LARGEST_PX
-# Statistics of larger pictures are taken from a copy reduced to at most this side.
-STATISTICS_SIDE_PX = 512
+# Statistics are taken from a copy whose longest side is reduced, by a whole number, to not less than this. So sharpness means
+# the same for a photo of twelve megapixels and for a thumbnail of it; and a JPEG is decoded no further than that.
+STATISTICS_SIDE_PX = 64
 # Decoding a picture of this size takes hundreds of megabytes: one at a time in a process.
 LARGE_PX = 25_000_000
 
@@ -46,9 +47,7 @@ STATISTICS = (
 MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
 # Pixels measured together: their arrays stay in the processor's cache.
-_TOGETHER_PX = 262_144
-# Contrast and sharpness of larger pictures are taken from rows with so many pixels.
-_SAMPLED_PX = 8_192
+_TOGETHER_PX = 65_536
 
 _store = threading.local()
 _one_large_picture = threading.Semaphore(1)
@@ -128,7 +127,7 @@ def look(data: bytes, *, max_side_px: int | None = None, shrink: bool = True) ->
 
 def _decoded(image: Image.Image, name: str, max_side_px: int | None, shrink: bool) -> Picture:
     width_px, height_px = image.size
-    if max_side_px is not None and name == "JPEG":
+    if max_side_px is not None and name == "JPEG" and max(image.size) >= 2 * max_side_px:
         image.draft(image.mode, _fit(image.size, max_side_px))
     image.load()
     if name != "JPEG":
@@ -217,51 +216,30 @@ def _measure_same_size(count: int, luma: bytes, colours: bytes, mode: str, width
     area = width * height
     light = np.frombuffer(luma, np.uint8).reshape(count, height, width)
     result = np.zeros((6, count), np.float32)
-    result[0] = light.reshape(count, area).sum(axis=1, dtype=np.uint32) / (255 * area)
-    rows = _sampled_rows(width, height)
-    middle = light if rows is None else light[:, rows]
-    values = _scratch("values", np.float32, middle.shape).reshape(count, -1)
-    np.copyto(values, middle.reshape(count, -1))
+    values = _scratch("values", np.float32, (count, area))
+    np.copyto(values, light.reshape(count, area))
     mean = values.mean(axis=1)
     np.subtract(values, mean[:, None], out=values)
-    result[1] = np.sqrt(np.einsum("ij,ij->i", values, values) / values.shape[1]) / 255
+    result[0] = mean / 255
+    result[1] = np.sqrt(np.einsum("ij,ij->i", values, values) / area) / 255
     if width > 2 and height > 2:
-        if rows is None:
-            result[2] = _laplacian_variance(light[:, :-2], light[:, 1:-1], light[:, 2:])
-        else:
-            result[2] = _laplacian_variance(light[:, rows - 1], middle, light[:, rows + 1])
+        result[2] = _laplacian_variance(light)
     result[3:] = result[0] if mode == "L" else _mean_colours(count, colours, width, height)
     return result
 
 
-@lru_cache(maxsize=64)
-def _sampled_rows(width: int, height: int) -> np.ndarray | None:
-    """Rows that stand for all of a larger picture, or None for every row of a small one.
-
-    One row of each of k bands, at a place in it that follows the golden ratio: even stripes cannot fall in step with that.
-    """
+def _laplacian_variance(light: np.ndarray) -> np.ndarray:
     import numpy as np
 
-    wanted = max(32, _SAMPLED_PX // width)
-    if width * height <= 2 * _SAMPLED_PX or wanted * 3 > (height - 2) * 2:
-        return None
-    band = np.arange(wanted)
-    rows: np.ndarray = 1 + ((band + band * 0.6180339887 % 1) * (height - 2) / wanted).astype(np.intp)
-    return rows
-
-
-def _laplacian_variance(above: np.ndarray, middle: np.ndarray, below: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    count, rows, width = middle.shape
-    signed = _scratch("signed", np.int16, middle.shape)
-    np.copyto(signed, middle)
-    edges = _scratch("edges", np.int16, (count, rows, width - 2))
-    np.multiply(signed[:, :, 1:-1], np.int16(4), out=edges)
-    edges -= signed[:, :, :-2]
-    edges -= signed[:, :, 2:]
-    edges -= above[:, :, 1:-1]
-    edges -= below[:, :, 1:-1]
+    count, height, width = light.shape
+    signed = _scratch("signed", np.int16, light.shape)
+    np.copyto(signed, light)
+    edges = _scratch("edges", np.int16, (count, height - 2, width - 2))
+    np.multiply(signed[:, 1:-1, 1:-1], np.int16(4), out=edges)
+    edges -= signed[:, :-2, 1:-1]
+    edges -= signed[:, 2:, 1:-1]
+    edges -= signed[:, 1:-1, :-2]
+    edges -= signed[:, 1:-1, 2:]
     steep = _scratch("values", np.float32, edges.shape)
     np.copyto(steep, edges)
     steep = steep.reshape(count, -1)

@@ -83,6 +83,7 @@ class Armed(TypedDict):
 class SelectionState(TypedDict):
     count: int
     version: int
+    lead: int
 
 
 class FilterState(TypedDict):

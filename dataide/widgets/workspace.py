@@ -38,7 +38,7 @@ class Workspace:
         self.changes = context.changes
         self.codes = Codes(context.database)
         self.places = Places(context.database, self.codes)
-        self.orders = Orders(context.database, self.codes, context.filter, context.changes)
+        self.orders = Orders(context.database, self.codes, context.filter, context.selection, context.changes)
         self.counts = FacetCounts(self.codes, context.filter, context.selection)
         self.panels: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self._armed: Armed | None = None

@@ -66,7 +66,7 @@ export interface SessionState {
   tags: NameCount[];
   queues: NameCount[];
   projections: ProjectionInfo[];
-  selection: { count: number; version: number };
+  selection: { count: number; version: number; lead?: number }; // `lead` changes when the grid shows another selection first
   filter: { count: number; version: number; text: string; clauses: Clause[] };
   history: { undo: string | null; redo: string | null }; // the sentence of what would be undone or redone
   sort: Sort;

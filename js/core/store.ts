@@ -23,7 +23,7 @@ export function newer(known: SessionState | null, came: SessionState): SessionSt
 export function folded(state: SessionState, op: Op, body: unknown): SessionState {
   if (op === "select") {
     const { count, version } = body as Answer<"select">;
-    return version > state.selection.version ? { ...state, selection: { count, version } } : state;
+    return version > state.selection.version ? { ...state, selection: { ...state.selection, count, version } } : state;
   }
   if (op === "filter") {
     const { count, version } = body as Answer<"filter">;

@@ -12,7 +12,7 @@ RIGHT_HALF = [(0.98, 0.05), (0.5, 0.05), (0.5, 0.95), (0.98, 0.95), (0.98, 0.06)
 
 
 def drag(page: Page, area: Locator, path: Sequence[tuple[float, float]], key: str | None = None) -> None:
-    """Presses the button at the first place, moves along the path and lets go; with a key held down, if one is named."""
+    """Presses the button at the first place, moves along the path and lets go, with a key held down if one is named."""
     box = area.bounding_box()
     assert box is not None, "the element is not on the page"
     places = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in path]

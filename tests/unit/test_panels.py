@@ -326,3 +326,14 @@ def test_closing_the_session_ends_its_threads(session: di.Session) -> None:
         if thread.name.startswith(("dataide-state", "dataide-media", "dataide-events")):
             thread.join(10)
             assert not thread.is_alive()
+
+
+def test_the_grid_shows_first_what_a_lasso_caught_and_stays_put_while_tiles_are_picked(tmp_path: Path) -> None:
+    with small_session(tmp_path) as session:
+        orders = session.grid().workspace.orders
+        session.select(["s030", "s007"])
+        assert list(orders.current().nos[:3]) == [7, 30, 0]
+        session.context.selection.combine(np.array([3], dtype=np.uint32), "replace", "grid")
+        assert list(orders.current().nos[:3]) == [7, 30, 0]
+        session.context.selection.clear("grid")
+        assert list(orders.current().nos[:3]) == [0, 1, 2]

@@ -20,7 +20,11 @@ from tests.unit.poisoned_folder import Poisoned
 class Imported:
     def __init__(self, made: Poisoned, database: Database, media: Media, report: Report) -> None:
         self.made, self.database, self.media, self.report = made, database, media, report
-        rows = database.cursor().execute("SELECT sample_id, sample_no, label, width_px, height_px FROM data.sample").fetchall()
+        rows = (
+            database.cursor()
+            .execute("SELECT sample_id, sample_no, label, width_px, height_px FROM data.sample")
+            .fetchall()
+        )
         self.samples = {row[0]: row for row in rows}
         found = database.cursor().execute("SELECT media, code, reason, source FROM data.problem").fetchall()
         self.problems = {row[0]: row for row in found}
@@ -64,7 +68,11 @@ def test_rare_formats_come_out_upright_and_in_the_right_colours(imported: Import
     for name in getattr(made, kind):
         image = np.asarray(pictures.decode((made.root / name).read_bytes())).astype(int)
         assert image.shape == (poisoned_folder.HEIGHT, poisoned_folder.WIDTH, 3), name
-        light, dark = (poisoned_folder.LEFT, poisoned_folder.RIGHT) if kind == "colour" else (poisoned_folder.LIGHT, poisoned_folder.DARK)
+        light, dark = (
+            (poisoned_folder.LEFT, poisoned_folder.RIGHT)
+            if kind == "colour"
+            else (poisoned_folder.LIGHT, poisoned_folder.DARK)
+        )
         assert np.abs(image[12, 10] - light).max() <= 14, (name, image[12, 10])
         assert np.abs(image[12, 30] - dark).max() <= 14, (name, image[12, 30])
         row = imported.samples[name]
@@ -98,7 +106,9 @@ def test_hostile_names_and_labels_are_kept_letter_by_letter(imported: Imported) 
 def test_a_second_import_adds_nothing_and_lists_no_problem_twice(imported: Imported) -> None:
     again = add_folder(imported.database, imported.media, imported.made.root, progress=False)
     assert (again.added, again.skipped, again.problems) == (0, len(imported.made.good), len(imported.made.bad))
-    assert imported.database.cursor().execute("SELECT count(*) FROM data.problem").fetchall() == [(len(imported.made.bad),)]
+    assert imported.database.cursor().execute("SELECT count(*) FROM data.problem").fetchall() == [
+        (len(imported.made.bad),)
+    ]
 
 
 def test_a_repaired_file_leaves_the_list_of_problems(imported: Imported) -> None:

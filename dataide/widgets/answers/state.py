@@ -43,7 +43,7 @@ def session_state(workspace: Workspace) -> SessionState:
         "tags": names(workspace, "tags"),
         "queues": names(workspace, "queues"),
         "projections": projections(workspace),
-        "selection": {"count": selection.count, "version": selection.version},
+        "selection": {"count": selection.count, "version": selection.version, "lead": selection.lead_version},
         "filter": {
             "count": workspace.visible_count(),
             "version": filtered.version,

@@ -262,7 +262,7 @@ export class Grid {
   }
 
   #orderOf(state: SessionState | null): string {
-    return state === null ? "" : JSON.stringify([state.filter.version, state.sort, state.sampleCount]);
+    return state === null ? "" : JSON.stringify([state.filter.version, state.sort, state.sampleCount, state.selection.lead]);
   }
 
   #wanted(state: SessionState | null) {
