@@ -1,9 +1,10 @@
-"""How long a folder of 10,000 small pictures takes, beside the time that Pillow needs to decode them once on the same cores.
+"""How long a folder of 10,000 small pictures takes, beside what Pillow needs to decode them once on the same cores.
 
     python -m benchmarks.ingest [--count 10000] [--repeat 3] [--json FILE]
 
 The pictures are made here. The other side is as many processes as the import uses, each running
-`Image.open(path).convert("RGB").load()`; the start of the processes is in both times. Runs alternate, and medians count.
+`Image.open(path).convert("RGB").load()`; the start of the processes is in both times. Runs alternate, and
+medians count.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def decode_once(paths: list[Path], workers: int) -> tuple[float, float]:
 
 
 def import_once(folder: Path, count: int) -> tuple[float, float]:
-    """Seconds, and seconds of processor time, that `add_folder` takes, from the call to its report: everything is committed then."""
+    """Seconds, and seconds of processor time, from the call of `add_folder` to its report: all is committed then."""
     with tempfile.TemporaryDirectory() as place:
         command = [sys.executable, "-c", _IMPORT, f"{place}/bench.duckdb", str(folder)]
         environment = {**os.environ, "XDG_STATE_HOME": place}

@@ -54,6 +54,7 @@ NOTE = """
 import time
 committed = []
 session.context.changes.subscribe(lambda topic: committed.append(time.time() * 1000) if topic == "data" else None)
+panel.workspace.arm({"verb": "tag", "arguments": {"tag": "lasso"}})
 session.select([])
 """
 RSS = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmRSS')) / 1024"
@@ -100,7 +101,9 @@ def until(page: Page, condition: str) -> None:
 def workbench(lab: Lab, file: Path) -> dict[str, float]:
     """One run: open, see, and lasso half of the map with a tag armed."""
     shutil.copy(file, lab.work / "ten.duckdb")
-    notebook = start_last(lab, [OPEN, "session.workbench()"], "[data-dataide-panel=grid] [data-sample-id]")
+    notebook = start_last(
+        lab, [OPEN, "panel = session.workbench()\npanel"], "[data-dataide-panel=grid] [data-sample-id]"
+    )
     page = notebook.page
     figures = {"first_points_s": since_start(page, "points"), "first_screenful_s": since_start(page, "pictures")}
     notebook.show(1)
@@ -114,7 +117,7 @@ def workbench(lab: Lab, file: Path) -> dict[str, float]:
     page.evaluate("count => { window.__seen.expected = count; }", expected)
     drag(page, canvas, LEFT_HALF)
     until(page, "window.__seen.count !== null")
-    page.wait_for_function("() => document.body.innerText.includes('lasso')")
+    until(page, "document.body.innerText.includes('lasso')")
     while not notebook.value("committed != []"):
         page.wait_for_timeout(5)
     assert notebook.value("len(session.where(tag='lasso'))") == expected, "the lasso tagged something else"

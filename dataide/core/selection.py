@@ -54,7 +54,7 @@ class Selection:
 
     @property
     def lead(self) -> NDArray[np.bool_]:
-        """What a grid shows first: the last selection made elsewhere. Picking tiles in the grid itself moves none of them."""
+        """What a grid shows first: the last selection made elsewhere. Picking tiles in the grid moves none of them."""
         with self._lock:
             return fitted(self._lead, self._database.sample_count)
 

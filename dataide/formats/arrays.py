@@ -43,13 +43,13 @@ def add_arrays(
         images: uint8, N x H x W or N x H x W x C with C of 1, 3 (RGB) or 4 (RGBA).
         label: N labels, or one column's name among `columns`.
         sample_id: N ids, or one column's name; without it ids are made of `prefix` and the position.
-        prefix: of the ids; without it one that depends on the pixels, so that the same arrays give the same ids, and others do not.
+        prefix: of the ids; without it one made of the pixels: the same arrays give the same ids, and others do not.
         on_conflict: what to do when an id is there already.
         progress: False for silence.
         **columns: N values each.
 
     Raises:
-        ImportProblem: shape or type is another, a column has another length, or an id is taken and on_conflict is "error".
+        ImportProblem: shape, type or the length of a column is wrong, or an id is taken and on_conflict is "error".
     """
     pixels = checked(images)
     count = len(pixels)

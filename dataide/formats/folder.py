@@ -64,8 +64,8 @@ def add_folder(
 ) -> Report:
     """Adds the pictures below a folder. They stay where they are; each one's id is its path inside the folder.
 
-    Files and folders whose names begin with a dot are left alone, as are files that are no pictures by their extension; a file
-    that says it is a picture and is not becomes a problem.
+    Files and folders whose names begin with a dot are left alone, as are files that are no pictures by their extension;
+    a file that says it is a picture and is not becomes a problem.
 
     Args:
         database: the session's file.

@@ -37,11 +37,11 @@ def add_frame(
         database: the session's file.
         media_store: the session's reader, which is granted the folders and servers that the frame names.
         frame: pandas, Polars, Arrow, a DuckDB relation, a list of dicts, or anything that speaks Arrow.
-        media: the column of paths, URLs, encoded bytes, or dicts of `bytes` and `path` as Hugging Face writes them. Bytes are kept
-            in the session file.
+        media: the column of paths, URLs, encoded bytes, or dicts of `bytes` and `path` as Hugging Face writes them.
+            Bytes are kept in the session file.
         label: the column of labels; without it a column called `label` is taken, if there is one.
-        sample_id: the column of ids. Without it, and without a column called `sample_id`, the path or address is the id, and for
-            bytes a hash of their content.
+        sample_id: the column of ids. Without it, and without a column called `sample_id`, the path or address is the
+            id, and for bytes a hash of their content.
         root: the folder that relative paths start from; else the working directory.
         on_conflict: what to do when an id is there already.
         progress: False for silence.

@@ -96,8 +96,8 @@ class Ingest:
     Args:
         database: the session's file.
         source: what is imported, for people.
-        on_conflict: what to do when a sample id is there already: skip the record, replace the sample, or raise and change
-            nothing at all.
+        on_conflict: what to do when a sample id is there already: skip the record, replace the sample, or raise and
+            change nothing at all.
         progress: False for silence; a function is called instead of showing a line.
         total: records, if known.
         clash_hint: what to type when ids are taken by other pictures.
@@ -147,7 +147,8 @@ class Ingest:
         except KeyboardInterrupt:
             if self._on_conflict != "error":
                 self._commit()
-            done = f"{self._source}: stopped; {_count(self._added, 'sample')} added. The same call again goes on from here."
+            added = _count(self._added, "sample")
+            done = f"{self._source}: stopped; {added} added. The same call again goes on from here."
             self._progress.finish(self._done, done)
             raise
         finally:
@@ -176,8 +177,10 @@ class Ingest:
         if self._pool is None and not alone:
             self._pool = Pool(_usable_cores())
         start = 0
+        paths_only = all(type(item) is str for item in batch.items)
         while start < len(chosen):
-            end = _job_end(batch.items, chosen, start, self._job_size)
+            most = self._job_size
+            end = start + most if paths_only else _job_end(batch.items, chosen, start, most)
             self._submit(_Job(batch, chosen[start:end], time.monotonic()))
             start = end
 

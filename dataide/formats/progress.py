@@ -15,7 +15,7 @@ Listener = Callable[[int, int | None, str], None]
 
 
 class Progress:
-    """Shows progress where somebody looks: a line that is rewritten in a terminal, one output in a notebook, else nothing.
+    """Shows progress where somebody looks: one rewritten line in a terminal, one output in a notebook, else nothing.
 
     Args:
         what: the work, e.g. "pets".

@@ -80,7 +80,8 @@ def frame_of(source: Any, media: str) -> Frame:
         return Frame(list(reader.schema.names), total, _from_reader(reader, media))
     raise ImportProblem(
         f"{type(source).__name__} is no kind of frame that can be read.",
-        hint="Give pandas, Polars, Arrow, a DuckDB relation or a list of dicts: session.add_frame([{'path': 'cat.jpg', 'label': 'cat'}])",
+        hint="Give pandas, Polars, Arrow, a DuckDB relation or a list of dicts: "
+        "session.add_frame([{'path': 'cat.jpg', 'label': 'cat'}])",
     )
 
 

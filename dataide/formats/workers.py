@@ -19,7 +19,12 @@ from dataide.errors import DataideError, MediaError
 from dataide.storage.looking import Item, Seen, look_at
 from dataide.storage.media import read_url
 
-_BOOT = "import sys, pickle; sys.path[:] = pickle.load(sys.stdin.buffer); from dataide.storage.looking import serve; serve()"
+_BOOT = """
+import sys, pickle
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from dataide.storage.looking import serve
+serve()
+"""
 _IN_FLIGHT = 2
 _FETCHERS = 8
 

@@ -1,7 +1,7 @@
 """Arrow arrays out of Python lists, without pandas.
 
-`pyarrow.array` asks whether what it got is a pandas object, and imports pandas to find out: over half a second of work and
-forty megabytes, for nothing. These build the same arrays from their buffers.
+`pyarrow.array` asks whether what it got is a pandas object, and imports pandas to find out: over half a second of work
+and forty megabytes, for nothing. These build the same arrays from their buffers.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def _variable(kind: pa.DataType, values: Sequence[bytes | None]) -> pa.Array:
     import pyarrow as pa
 
     offsets = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(
-        np.fromiter((0 if value is None else len(value) for value in values), np.int64, len(values)), out=offsets[1:]
-    )
-    there = np.fromiter((value is not None for value in values), np.bool_, len(values))
-    validity = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little").tobytes())
-    data = pa.py_buffer(b"".join([value for value in values if value is not None]))
+    validity = None
+    filled: Sequence[bytes] = [b"" if value is None else value for value in values]
+    if None in values:
+        there = np.fromiter((value is not None for value in values), np.bool_, len(values))
+        validity = pa.py_buffer(np.packbits(there, bitorder="little").tobytes())
+    np.cumsum(np.fromiter(map(len, filled), np.int64, len(filled)), out=offsets[1:])
+    data = pa.py_buffer(b"".join(filled))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(offsets), data])

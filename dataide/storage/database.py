@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from dataide.errors import NewerSession, NotASession, ReadOnly, SessionClosed, SessionError
-from dataide.storage import columns, documented, lock, migrations
+from dataide.storage import columns, documented, entry, lock, migrations
+from dataide.storage.uses import Uses
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,24 +55,34 @@ class Database:
         self._altered = False
         self._local = threading.local()
         self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
+        self._cursors_lock = threading.Lock()
+        self._uses = Uses()
         self._columns: tuple[int, dict[str, str]] | None = None
         self._count: tuple[int, int] | None = None
         self._connection = self._open()
         self._closed = False
         self._finalizer = weakref.finalize(
-            self, _shut, self._connection, self._cursors, self._pid, self.cache_dir, self.read_only, self.snapshot
+            self,
+            _shut,
+            self._connection,
+            self._cursors,
+            self._uses,
+            self._pid,
+            self.cache_dir,
+            self.read_only,
+            self.snapshot,
         )
         _alive.add(self)
 
     # Opening ---------------------------------------------------------------------------------------------------
 
     def _open(self) -> Cursor:
-        _check_place(self.path, self.read_only)
+        entry.check_place(self.path, self.read_only)
         try:
             connection = self._connect(self.path, self.read_only)
         except duckdb.IOException as refusal:
             if "lock" not in str(refusal):
-                raise _unopened(self.path, refusal) from refusal
+                raise entry.unopened(self.path, refusal) from refusal
             if not self.read_only:
                 raise lock.locked(self.path, self.cache_dir, str(refusal)) from None
             connection = self._connect_copy()
@@ -81,7 +92,7 @@ class Database:
                 hint="Close that connection first; session.sql() answers plain SQL.",
             ) from refusal
         except duckdb.Error as refusal:
-            raise _unopened(self.path, refusal) from refusal
+            raise entry.unopened(self.path, refusal) from refusal
         try:
             connection = self._prepare(connection)
         except BaseException as error:
@@ -90,7 +101,7 @@ class Database:
                 shutil.rmtree(self.snapshot.parent, ignore_errors=True)
             if isinstance(error, duckdb.Error):
                 raise NotASession(
-                    f"{self.path.name} is damaged, or is not a session: {_first_line(error)}",
+                    f"{self.path.name} is damaged, or is not a session: {entry.first_line(error)}",
                     hint="Open it with plain DuckDB to see what is in it.",
                 ) from error
             raise
@@ -105,7 +116,7 @@ class Database:
             "enable_external_access": "false",
             "autoinstall_known_extensions": "false",
             "threads": str(max(1, min(4, os.cpu_count() or 1))),
-            "memory_limit": f"{_memory_limit_mib()}MiB",
+            "memory_limit": f"{entry.memory_limit_mib()}MiB",
             "temp_directory": str(self.cache_dir / "spill"),
             "lock_configuration": "true",
         }
@@ -117,7 +128,7 @@ class Database:
         return self._connect(self.snapshot, read_only=False)
 
     def _prepare(self, connection: Cursor) -> Cursor:
-        version = _version(connection, self.path)
+        version = entry.version(connection, self.path)
         if version > migrations.latest():
             raise NewerSession(
                 f"{self.path.name} was written by a newer dataide (its tables are version {version}, "
@@ -145,10 +156,24 @@ class Database:
         self._check_open()
         cursor: Cursor | None = getattr(self._local, "cursor", None)
         if cursor is None:
-            cursor = self._connection.cursor()
-            self._local.cursor = cursor
+            cursor = self._local.cursor = self._new_cursor()
+        return cursor
+
+    def _new_cursor(self) -> Cursor:
+        cursor = self._connection.cursor()
+        with self._cursors_lock:
             self._cursors.add(cursor)
         return cursor
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Closing waits for what is done in here, and interrupts it."""
+        with self._uses.one(self._check_open):
+            try:
+                yield
+            except duckdb.InterruptException:
+                self._check_open()
+                raise
 
     @contextmanager
     def query(
@@ -162,8 +187,7 @@ class Database:
 
         A frame is an Arrow table or a dict of numpy arrays.
         """
-        cursor = self.cursor()
-        with registered(cursor, frames or {}):
+        with self._using(), registered(cursor := self.cursor(), frames or {}):
             yield cursor.execute(sql, parameters) if parameters is not None else cursor.execute(sql)
 
     def arrow(
@@ -174,20 +198,18 @@ class Database:
         frames: Mapping[str, Any] | None = None,
     ) -> pa.Table:
         """The whole answer to one query as an Arrow table."""
-        cursor = self.cursor()
-        with registered(cursor, frames or {}):
+        with self._using(), registered(cursor := self.cursor(), frames or {}):
             return table_of(cursor, sql, parameters)
 
     @contextmanager
     def reading(self) -> Iterator[Cursor]:
         """A cursor of its own: what a stranger's SQL does with it stays apart from everything else."""
-        self._check_open()
-        cursor = self._connection.cursor()
-        self._cursors.add(cursor)
-        try:
-            yield cursor
-        finally:
-            cursor.close()
+        with self._using():
+            cursor = self._new_cursor()
+            try:
+                yield cursor
+            finally:
+                cursor.close()
 
     def columns(self) -> dict[str, str]:
         """Name and SQL type of each column of `sample`, in order."""
@@ -195,7 +217,8 @@ class Database:
             return columns.read(self.cursor())
         known, revision = self._columns, self.revision
         if known is None or known[0] != revision:
-            known = self._columns = (revision, columns.read(self.cursor()))
+            with self._using():
+                known = self._columns = (revision, columns.read(self.cursor()))
         return dict(known[1])
 
     @property
@@ -205,7 +228,8 @@ class Database:
             return self.next_sample_no(self.cursor())
         known, revision = self._count, self.revision
         if known is None or known[0] != revision:
-            known = self._count = (revision, self.next_sample_no(self.cursor()))
+            with self._using():
+                known = self._count = (revision, self.next_sample_no(self.cursor()))
         return known[1]
 
     def next_sample_no(self, cursor: Cursor) -> int:
@@ -292,18 +316,19 @@ class Database:
 
     def interrupt(self) -> None:
         """Stops the queries that run now, on whatever thread."""
-        for cursor in list(self._cursors):
-            cursor.interrupt()
+        with self._cursors_lock:
+            _interrupt(self._cursors)
 
     def close(self) -> None:
-        """Waits for a running write, folds the log into the file and gives the file free. Closing twice is harmless."""
+        """Waits for a running write, stops running queries, folds the log into the file and gives the file free.
+
+        Closing twice is harmless.
+        """
         if self._closed or os.getpid() != self._pid:
             return
         with self._writer:
-            try:
-                self.checkpoint()
-            except duckdb.Error:
-                _log.debug("no checkpoint at close; the log beside the file holds everything", exc_info=True)
+            if self._closed:
+                return  # another thread has done it meanwhile
             self._closed = True
             self._finalizer()
 
@@ -366,69 +391,6 @@ def _finish(cursor: Cursor) -> None:
         complete()
 
 
-def _unopened(path: Path, refusal: duckdb.Error) -> SessionError:
-    said = _first_line(refusal)
-    if "not a valid DuckDB" in said:
-        return NotASession(
-            f"{path.name} is not a DuckDB file, so it is no session.",
-            hint="Give another path, or move that file away.",
-        )
-    if "ermission denied" in said or "ead-only file system" in said:
-        return SessionError(
-            f"{path} may not be written to.",
-            hint=f"Look at it with di.open({path.name!r}, read_only=True), or copy it to a folder of yours.",
-        )
-    return NotASession(f"{path.name} cannot be opened: {said}")
-
-
-def _check_place(path: Path, read_only: bool) -> None:
-    if path.is_dir():
-        raise NotASession(
-            f"{path.name} is a folder; a session is a file.",
-            hint=f"di.open('{path.name}.duckdb').add_folder({path.name!r})",
-        )
-    if path.exists() and path.stat().st_size == 0 and not read_only:
-        path.unlink()  # DuckDB takes an empty file for a damaged one; there is nothing in it to lose
-    if not path.exists():
-        if read_only:
-            raise NotASession(
-                f"There is no file {path.name} in {path.parent}.", hint="Without read_only=True it is created."
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SessionError(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
-
-
-def _version(connection: Cursor, path: Path) -> int:
-    """The version of the tables; 0 where the file is empty."""
-    tables, meta = connection.execute(
-        "SELECT count(*), count(*) FILTER (schema_name = 'data' AND table_name = 'meta') FROM duckdb_tables() "
-        "WHERE database_name = current_database()"
-    ).fetchall()[0]
-    if tables == 0:
-        return 0
-    if meta == 0:
-        raise NotASession(
-            f"{path.name} is a DuckDB file, but not a session of dataide.",
-            hint="Give another path; session.add_frame(...) takes tables out of any DuckDB.",
-        )
-    stored = connection.execute("SELECT value FROM data.meta WHERE key = 'version'").fetchall()
-    try:
-        return int(stored[0][0]) if stored else 0
-    except (TypeError, ValueError):
-        raise NotASession(f"{path.name} does not say which version it is.") from None
-
-
-def _memory_limit_mib() -> int:
-    """A quarter of the machine's memory, between 512 MiB and 4 GiB: the rest is the user's and the models'."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    except (ValueError, OSError, AttributeError):
-        total = 4096
-    return max(512, min(4096, total // 4))
-
-
 def _roll_back(cursor: Cursor) -> None:
     try:
         cursor.execute("ROLLBACK")
@@ -436,13 +398,15 @@ def _roll_back(cursor: Cursor) -> None:
         _log.debug("nothing to roll back", exc_info=True)  # DuckDB rolls back by itself after a failed commit
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n", 1)[0]
+def _interrupt(cursors: weakref.WeakSet[Cursor]) -> None:
+    for cursor in list(cursors):
+        cursor.interrupt()
 
 
 def _shut(
     connection: Cursor,
     cursors: weakref.WeakSet[Cursor],
+    uses: Uses,
     pid: int,
     cache_dir: Path,
     read_only: bool,
@@ -451,11 +415,17 @@ def _shut(
     """Closes every connection to the file; runs at close(), at garbage collection and at the interpreter's end."""
     if os.getpid() != pid:
         return
+    uses.end(lambda: _interrupt(cursors))
     for cursor in list(cursors):
         try:
             cursor.close()
         except duckdb.Error:
             _log.debug("a cursor did not close", exc_info=True)
+    if not read_only:
+        try:
+            connection.execute("CHECKPOINT")
+        except duckdb.Error:
+            _log.debug("no checkpoint at close; the log beside the file holds everything", exc_info=True)
     connection.close()
     if not read_only:
         lock.release(cache_dir)

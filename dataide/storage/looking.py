@@ -6,6 +6,7 @@ multiprocessing's spawn would run the user's script a second time.
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
@@ -18,14 +19,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from dataide.errors import DataideError
-from dataide.storage import pictures
+from dataide.storage import measures, pictures
 from dataide.storage.trust import read_regular
 
 if TYPE_CHECKING:
     import numpy as np
-# Larger pictures are measured where they are decoded, when so many pixels are held. Smaller ones are cheaper to hand over
+
+# Larger pictures are measured where they are decoded, when so many pixels are held. Small ones are cheaper to hand over
 # than numpy is to import in each process.
-_SMALL_PX = 4_096
 _HELD_PX = 262_144
 
 
@@ -50,7 +51,7 @@ class Seen:
     Attributes:
         good: positions in the job.
         planes: of those good pictures, the last ones, that are not measured yet.
-        measured: float32, 6 x len(good) in parts, as `pictures.measure` says.
+        measured: float32, 6 x len(good) in parts, as `measures.measure` says.
         encoded: the PNG bytes by position, of raw pixels only.
         problems: position, code and reason.
     """
@@ -61,7 +62,7 @@ class Seen:
     size_bytes: list[int] = field(default_factory=list)
     format: list[str] = field(default_factory=list)
     content_hash: list[str] = field(default_factory=list)
-    planes: list[pictures.Planes] = field(default_factory=list)
+    planes: list[measures.Planes] = field(default_factory=list)
     measured: list[np.ndarray] = field(default_factory=list)
     encoded: dict[int, bytes] = field(default_factory=dict)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
@@ -69,7 +70,7 @@ class Seen:
     def measure(self) -> None:
         """Measures what is not measured yet."""
         if self.planes:
-            self.measured.append(pictures.measure(self.planes))
+            self.measured.append(measures.measure(self.planes))
             self.planes = []
 
 
@@ -98,10 +99,10 @@ def look_at(items: Sequence[Item]) -> Seen:
         seen.size_bytes.append(len(data))
         seen.format.append(picture.format)
         seen.content_hash.append(pictures.content_hash(data))
-        seen.planes.append(pictures.planes(picture.image))
+        seen.planes.append(measures.planes(picture.image))
         area = picture.image.width * picture.image.height
         held_px += area
-        if area > _SMALL_PX and held_px > _HELD_PX:
+        if area > measures.SMALL_PX and held_px > _HELD_PX:
             seen.measure()
             held_px = 0
     return seen
@@ -130,6 +131,7 @@ def png(pixels: Pixels) -> bytes:
 def serve() -> None:
     """Answers jobs from standard input on standard output, until the input ends."""
     warnings.simplefilter("ignore")
+    gc.set_threshold(100_000)  # the collector would look through thousands of fresh objects and find no cycle
     answers = os.fdopen(os.dup(1), "wb")
     # What a library prints must not get between the answers.
     quiet = os.open(os.devnull, os.O_WRONLY)

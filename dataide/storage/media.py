@@ -1,7 +1,7 @@
 """From a media reference to bytes.
 
-A reference is a path relative to the session file's folder, an absolute path, a URL, `blob:HASH` (bytes kept in the session file) or
-`parquet:PATH#COLUMN:ROW` (a row of a Parquet file, read in place).
+A reference is a path relative to the session file's folder, an absolute path, a URL, `blob:HASH` (bytes kept in the
+session file) or `parquet:PATH#COLUMN:ROW` (a row of a Parquet file, read in place).
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Media:
         if not self.trust.is_address_granted(url):
             raise MediaError(
                 f"{url[:200]} is an address that this session was not given leave to read.",
-                hint="If you trust it, import it on this machine: session.add_frame([{'path': url}], on_conflict='replace')",
+                hint="If you trust it, import it here: session.add_frame([{'path': url}], on_conflict='replace')",
                 code="outside",
             )
         return read_url(url)

@@ -1,31 +1,29 @@
 """Encoded bytes to pixels, numbers and thumbnails.
 
-Light on purpose: the processes that look at pictures during an import load this file, Pillow and numpy, and nothing else.
+Light on purpose: the processes that look at pictures during an import load little more than this file and Pillow.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import math
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dataide.errors import PictureError
+from dataide.storage import measures
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
 # Pillow's own warning limit. A JPEG may be twice as large, because its decoder can shrink while it reads.
 LARGEST_PX = 89_478_485
 LARGEST_JPEG_PX = 2 * LARGEST_PX
-# Statistics are taken from a copy whose longest side is reduced, by a whole number, to not less than this. So sharpness means
-# the same for a photo of twelve megapixels and for a thumbnail of it; and a JPEG is decoded no further than that.
+# Statistics are taken from a copy whose longest side is reduced, by a whole number, to not less than this. So sharpness
+# means the same for a photo of twelve megapixels and for a thumbnail of it; and a JPEG is decoded no further than that.
 STATISTICS_SIDE_PX = 64
 # Decoding a picture of this size takes hundreds of megabytes: one at a time in a process.
 LARGE_PX = 25_000_000
@@ -46,16 +44,8 @@ STATISTICS = (
 
 MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
-# Pixels measured together: their arrays stay in the processor's cache.
-_TOGETHER_PX = 65_536
-
-_store = threading.local()
 _one_large_picture = threading.Semaphore(1)
 _openers: dict[str, Callable[[io.BytesIO], Image.Image]] = {}
-
-
-# Mode, width, height, luma and colours (whole, or means of 8 x 8 blocks) as bytes: what goes between processes.
-Planes = tuple[str, int, int, bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -83,8 +73,8 @@ def content_hash(data: bytes) -> str:
 def decode(data: bytes, *, max_side_px: int | None = None) -> Image.Image:
     """Decodes a picture to upright 8-bit RGB.
 
-    The first frame of an animation; EXIF orientation applied; CMYK and palettes converted; 16-bit and float grey scaled by
-    the range in use; transparent parts shown over white.
+    The first frame of an animation; EXIF orientation applied; CMYK and palettes converted; 16-bit and float grey scaled
+    by the range in use; transparent parts shown over white.
 
     Args:
         data: the encoded file.
@@ -155,7 +145,7 @@ def statistics(image: Image.Image, data: bytes) -> dict[str, Any]:
     name = sniff(data) or ""
     picture = Picture(image if image.mode in ("L", "RGB") else image.convert("RGB"), image.width, image.height, name)
     picture.image = _for_statistics(picture.image)
-    measured = measure([planes(picture.image)])
+    measured = measures.measure([measures.planes(picture.image)])
     values = (
         picture.width_px,
         picture.height_px,
@@ -168,131 +158,17 @@ def statistics(image: Image.Image, data: bytes) -> dict[str, Any]:
 
 
 def look_for_statistics(data: bytes) -> Picture:
-    """Decodes a picture as far as `measure` needs it."""
+    """Decodes a picture as far as `measures.measure` needs it."""
     picture = look(data, max_side_px=STATISTICS_SIDE_PX, shrink=False)
     picture.image = _for_statistics(picture.image)
     return picture
 
 
-def planes(image: Image.Image) -> Planes:
-    """What `measure` needs of a picture in mode L or RGB."""
-    mode, (width, height) = image.mode, image.size
-    if mode == "L":
-        return mode, width, height, image.tobytes(), b""
-    luma = image.convert("L").tobytes()
-    # Means of blocks, by Pillow, are all that the mean colours need.
-    colours = image.reduce(8) if _in_blocks(width, height) else image
-    return mode, width, height, luma, colours.tobytes()
-
-
-def measure(pictures: Sequence[Planes]) -> np.ndarray:
-    """Brightness, contrast, sharpness and mean colours of many pictures: float32, 6 x N, all in 0..1.
-
-    Pictures of one size are measured together, so that small ones cost microseconds.
-    """
-    import numpy as np
-
-    result = np.zeros((6, len(pictures)), np.float32)
-    groups: dict[tuple[str, int, int], list[int]] = {}
-    for index, (mode, width, height, _, _) in enumerate(pictures):
-        groups.setdefault((mode, width, height), []).append(index)
-    for (mode, width, height), members in groups.items():
-        step = max(1, _TOGETHER_PX // (width * height))
-        for start in range(0, len(members), step):
-            part = members[start : start + step]
-            luma = b"".join([pictures[index][3] for index in part])
-            colours = b"".join([pictures[index][4] for index in part])
-            result[:, part] = _measure_same_size(len(part), luma, colours, mode, width, height)
-    return result
-
-
-def _in_blocks(width: int, height: int) -> bool:
-    return width * height > 256 and min(width, height) >= 8
-
-
-def _measure_same_size(count: int, luma: bytes, colours: bytes, mode: str, width: int, height: int) -> np.ndarray:
-    import numpy as np
-
-    area = width * height
-    light = np.frombuffer(luma, np.uint8).reshape(count, height, width)
-    result = np.zeros((6, count), np.float32)
-    values = _scratch("values", np.float32, (count, area))
-    np.copyto(values, light.reshape(count, area))
-    mean = values.mean(axis=1)
-    np.subtract(values, mean[:, None], out=values)
-    result[0] = mean / 255
-    result[1] = np.sqrt(np.einsum("ij,ij->i", values, values) / area) / 255
-    if width > 2 and height > 2:
-        result[2] = _laplacian_variance(light)
-    result[3:] = result[0] if mode == "L" else _mean_colours(count, colours, width, height)
-    return result
-
-
-def _laplacian_variance(light: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    count, height, width = light.shape
-    signed = _scratch("signed", np.int16, light.shape)
-    np.copyto(signed, light)
-    edges = _scratch("edges", np.int16, (count, height - 2, width - 2))
-    np.multiply(signed[:, 1:-1, 1:-1], np.int16(4), out=edges)
-    edges -= signed[:, :-2, 1:-1]
-    edges -= signed[:, 2:, 1:-1]
-    edges -= signed[:, 1:-1, :-2]
-    edges -= signed[:, 1:-1, 2:]
-    steep = _scratch("values", np.float32, edges.shape)
-    np.copyto(steep, edges)
-    steep = steep.reshape(count, -1)
-    mean = steep.mean(axis=1)
-    variance: np.ndarray = (np.einsum("ij,ij->i", steep, steep) / steep.shape[1] - mean * mean) / (255 * 255)
-    return variance
-
-
-def _scratch(name: str, kind: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
-    """An array to work in, from this thread's own store: fresh memory costs more than all the arithmetic on it."""
-    import numpy as np
-
-    size = math.prod(shape)
-    kept: np.ndarray | None = getattr(_store, name, None)
-    if kept is None or kept.size < size:
-        kept = np.empty(max(size, 65_536), kind)
-        setattr(_store, name, kept)
-    return kept[:size].reshape(shape)
-
-
-def _mean_colours(count: int, colours: bytes, width: int, height: int) -> np.ndarray:
-    import numpy as np
-
-    weights = _block_weights(width, height) if _in_blocks(width, height) else _even_weights(width * height)
-    values = np.frombuffer(colours, np.uint8).reshape(count, -1, 3).astype(np.float32)
-    means: np.ndarray = (weights @ values).T
-    return means
-
-
-@lru_cache(maxsize=64)
-def _block_weights(width: int, height: int) -> np.ndarray:
-    """The share of each 8 x 8 block; those at the right and lower border are smaller."""
-    import numpy as np
-
-    across, down = np.full(-(-width // 8), 8.0), np.full(-(-height // 8), 8.0)
-    across[-1] -= -width % 8
-    down[-1] -= -height % 8
-    weights: np.ndarray = (np.outer(down, across).ravel() / (255 * width * height)).astype(np.float32)
-    return weights
-
-
-@lru_cache(maxsize=64)
-def _even_weights(area: int) -> np.ndarray:
-    import numpy as np
-
-    return np.full(area, 1 / (255 * area), np.float32)
-
-
 def thumbnail(data: bytes, px: int, *, trusted: bool = False) -> tuple[bytes, str]:
     """A small picture for the browser: encoded bytes and their MIME type.
 
-    Small web pictures pass through unchanged; others are decoded (reduced where the format can) and encoded as JPEG, or as PNG
-    when they are tiny or came with sharp edges and few pixels.
+    Small web pictures pass through unchanged; others are decoded (reduced where the format can) and encoded as JPEG, or
+    as PNG when they are tiny.
 
     Args:
         data: the encoded file.
@@ -503,8 +379,9 @@ def _over_white(image: Image.Image) -> Image.Image:
 def _scaled(image: Image.Image) -> Image.Image:
     """16-bit, 32-bit and float grey to 8 bits.
 
-    Such files come from microscopes, scanners and depth cameras, and often use 10 to 14 of 16 bits: browsers show these black. So
-    the full scale is the smallest usual bit depth that holds the brightest pixel; signed and other values are stretched.
+    Such files come from microscopes, scanners and depth cameras, and often use 10 to 14 of 16 bits: browsers show these
+    black. So the full scale is the smallest usual bit depth that holds the brightest pixel; signed and other values are
+    stretched.
     """
     import numpy as np
     from PIL import Image

@@ -38,7 +38,8 @@ UPDATE data.sample AS old SET
 FROM arriving AS new WHERE old.sample_no = new.sample_no
 """
 _KEEP_BYTES = """
-INSERT INTO data.blob SELECT content_hash, bytes FROM keeping WHERE content_hash NOT IN (SELECT content_hash FROM data.blob)
+INSERT INTO data.blob
+SELECT content_hash, bytes FROM keeping WHERE content_hash NOT IN (SELECT content_hash FROM data.blob)
 """
 _KNOWN = "SELECT s.sample_id, s.sample_no, s.media FROM data.sample s JOIN asked USING (sample_id)"
 
@@ -118,8 +119,8 @@ def commit_arrivals(database: Database, arrivals: Arrivals, *, replace: bool) ->
     Args:
         database: the session's file.
         arrivals: samples and faults; the caller starts a new one after.
-        replace: what to do with ids that are there: replace the sample, else leave it. Of an id that arrives twice the last
-            counts when replacing, else the first.
+        replace: what to do with ids that are there: replace the sample, else leave it. Of an id that arrives twice the
+            last counts when replacing, else the first.
     """
     if not len(arrivals) and not arrivals.faults:
         return Committed(0, 0, 0)
@@ -158,7 +159,7 @@ def _write_samples(database: Database, cursor: Cursor, arrivals: Arrivals, repla
 
 
 def _table(database: Database, cursor: Cursor, arrivals: Arrivals) -> tuple[pa.Table, dict[str, str]]:
-    """All arrivals as one Arrow table, the user's columns under plain names, and which column of `sample` each one is."""
+    """All arrivals as one Arrow table, the user's columns under plain names, and the column of `sample` of each."""
     import numpy as np
     import pyarrow as pa
 

@@ -30,7 +30,8 @@ FILE = "thumbnails.sqlite"
 _MAKE = 1
 _TABLE = """
 CREATE TABLE IF NOT EXISTS thumbnail (
-    content_hash TEXT NOT NULL, px INTEGER NOT NULL, make INTEGER NOT NULL, mime TEXT NOT NULL, data BLOB NOT NULL, used INTEGER NOT NULL,
+    content_hash TEXT NOT NULL, px INTEGER NOT NULL, make INTEGER NOT NULL,
+    mime TEXT NOT NULL, data BLOB NOT NULL, used INTEGER NOT NULL,
     PRIMARY KEY (content_hash, px, make)
 ) WITHOUT ROWID
 """
@@ -105,7 +106,7 @@ class Thumbnails:
         return [found[int(no)] for no in nos]
 
     def full(self, no: int, px: int) -> FullPicture:
-        """One picture for the inspector: the file itself where a browser shows it and it has at most 4 MiB, else a copy.
+        """One picture for the inspector: the file itself if a browser shows it and it is at most 4 MiB, else a copy.
 
         Args:
             no: sample number.
@@ -226,7 +227,8 @@ class _Cache:
                     part = wanted[start : start + 500]
                     marks = ", ".join("?" * len(part))
                     rows = connection.execute(
-                        f"SELECT content_hash, mime, data FROM thumbnail WHERE px = ? AND make = ? AND content_hash IN ({marks})",
+                        "SELECT content_hash, mime, data FROM thumbnail "
+                        f"WHERE px = ? AND make = ? AND content_hash IN ({marks})",
                         [px, _MAKE, *part],
                     )
                     found.update((key, Thumbnail(bytes(data), str(mime))) for key, mime, data in rows)

@@ -1,8 +1,8 @@
 """Which files and addresses a session may read, and reading one file without being led astray.
 
-A session file can come from a stranger, and it names files. So a path in it is followed only below the folder it stands in,
-below folders that the user names (`di.open(path, allow=[...])`), and below those that this user's own imports brought in on this
-machine. The last are remembered in the user's state folder and never in the session file.
+A session file can come from a stranger, and it names files. So a path in it is followed only below the folder it stands
+in, below folders that the user names (`di.open(path, allow=[...])`), and below those that this user's own imports
+brought in on this machine. The last are remembered in the user's state folder and never in the session file.
 """
 
 from __future__ import annotations

@@ -126,9 +126,11 @@ class Hub(anywidget.AnyWidget):
     def _send_state(self) -> None:
         from .answers.state import session_state
 
-        if not self.workspace.database.closed:
+        try:
             state = session_state(self.workspace)
-            self._send_event("state", state, rev=state["rev"])
+        except SessionClosed:
+            return
+        self._send_event("state", state, rev=state["rev"])
 
     def _send_event(self, topic: str, body: Any, rev: int | None = None) -> None:
         with self._sequence_lock:

@@ -175,6 +175,7 @@ class SelectAsk(TypedDict):
     shape: Shape
     mode: Mode
     source: Name
+    uuid: NotRequired[Name]  # with it the armed action, if there is one, is carried out on the new selection
 
 
 class SubsetAnswer(TypedDict):
@@ -210,6 +211,12 @@ class ActAnswer(TypedDict):
     count: int
     sentence: str
     python: str
+
+
+class SelectAnswer(SubsetAnswer):
+    """What `select` answers: also what the armed action did."""
+
+    decision: NotRequired[ActAnswer | None]
 
 
 class StepAsk(TypedDict):
@@ -287,7 +294,7 @@ ANSWERS: dict[str, Any] = {
     "inspect": InspectAnswer,
     "facets": FacetsAnswer,
     "facet_values": FacetValuesAnswer,
-    "select": SubsetAnswer,
+    "select": SelectAnswer,
     "filter": SubsetAnswer,
     "sort": SortAsk,
     "arm": ArmAsk,

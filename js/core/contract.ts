@@ -60,7 +60,9 @@ export interface Store {
   similar(target: Target): Promise<void>;
   toast(toast: Omit<Toast, "id">): void;
   dismiss(id: number): void;
-  /** Panels call this after a gesture that made a selection: it carries out the armed action, if there is one. */
+  /** A gesture that selects, and carries out the armed action, if there is one, in the same message. Rejects when it was refused. */
+  gesture(ask: Ask<"select">, options: AskOptions<"select">): Promise<void>;
+  /** Panels call this after a gesture that took several messages: it carries out the armed action, if there is one. */
   gestureEnded(): Promise<void>;
 }
 

@@ -198,8 +198,14 @@ export interface Operations {
   facets: { ask: { columns: string[] | null; bars: number }; answer: { facets: Facet[] } };
   facetValues: { ask: { column: string; search: string; limit: number }; answer: { bars: Bar[]; more: number } };
   select: {
-    ask: { shape: Shape; mode: Mode; source: string };
-    answer: { count: number; version: number; python: string };
+    // With a uuid the armed action, if there is one, is carried out on the new selection: one message, one decision.
+    ask: { shape: Shape; mode: Mode; source: string; uuid?: string };
+    answer: {
+      count: number;
+      version: number;
+      python: string;
+      decision?: { event: number | null; count: number; sentence: string; python: string } | null;
+    };
   };
   filter: {
     ask: { source: string; clause: FilterClause | null };

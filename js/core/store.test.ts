@@ -82,6 +82,18 @@ describe("the session's store over the real hub and protocol", () => {
     expect(store.state.value?.tags).toEqual([{ name: "auto", count: 2 }]);
   });
 
+  it("selects and carries out the armed action in one message", async () => {
+    const { hub, kernel } = fakeHub({ count: 50 });
+    await hub.store.arm({ verb: "tag", arguments: { tag: "auto" } });
+    const heard = kernel.heard.length;
+    const shape = { type: "samples", nos: [4, 5, 6] } as const;
+    await hub.store.gesture({ shape: { ...shape, nos: [...shape.nos] }, mode: "replace", source: "t" }, { panel: "p" });
+    expect(kernel.heard.slice(heard).map(({ op }) => op)).toEqual(["select"]);
+    await settled();
+    expect(hub.store.state.value?.tags).toEqual([{ name: "auto", count: 3 }]);
+    expect(hub.store.toasts.value.at(-1)?.sentence).toContain("3 samples");
+  });
+
   it("shows what the kernel refuses, with what to do about it", async () => {
     const { hub } = fakeHub({ count: 5 });
     await hub.store.act("tag", { tag: "x" }, { type: "samples", nos: [1] });

@@ -1,8 +1,8 @@
 /** The session as the browser knows it. The kernel is right; this folds its answers and events into signals, in any order they come. */
 import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { type KernelClient, RequestFailed } from "./client.js";
-import type { Reply, Store, Toast } from "./contract.js";
-import type { ActArguments, Answer, Armed, Downward, Op, SessionState, Target, Verb } from "./protocol.js";
+import type { AskOptions, Reply, Store, Toast } from "./contract.js";
+import type { ActArguments, Answer, Armed, Ask, Downward, Op, SessionState, Target, Verb } from "./protocol.js";
 import { newUuid } from "./uuid.js";
 
 const PANEL = "hub";
@@ -106,16 +106,25 @@ export class SessionStore implements Store {
     });
   }
 
+  async gesture(ask: Ask<"select">, options: AskOptions<"select">): Promise<void> {
+    const armed = this.#state.value?.armed;
+    const { body } = await this.#client.ask("select", armed ? { ...ask, uuid: newUuid() } : ask, options);
+    if (body.decision) this.#decided(body.decision);
+  }
+
   async gestureEnded(): Promise<void> {
     const armed = this.#state.value?.armed;
     if (!armed) return;
     await this.#tell(async () => {
       const body = { ...armed, target: { type: "selection" } as const, uuid: newUuid() };
-      const { body: answer } = await this.#client.ask("act", body, { panel: PANEL });
-      // A click on nothing empties the selection; that the armed action then changed nothing is no news.
-      if (answer.event === null && answer.count === 0) return;
-      this.toast({ sentence: answer.sentence, kind: "info", undoable: true, python: answer.python, hint: null });
+      this.#decided((await this.#client.ask("act", body, { panel: PANEL })).body);
     });
+  }
+
+  #decided(answer: Answer<"act">): void {
+    // A click on nothing empties the selection; that the armed action then changed nothing is no news.
+    if (answer.event === null && answer.count === 0) return;
+    this.toast({ sentence: answer.sentence, kind: "info", undoable: true, python: answer.python, hint: null });
   }
 
   toast(toast: Omit<Toast, "id">): void {

@@ -159,7 +159,10 @@ export class FakeKernel {
       },
       select: (ask) => {
         session.select(ask.shape, ask.mode);
-        return { body: { ...session.state().selection, python } };
+        const { armed } = session;
+        const decision =
+          armed && ask.uuid ? session.act(armed.verb, armed.arguments, { type: "selection" }, ask.uuid) : null;
+        return { body: { ...session.state().selection, python, decision } };
       },
       filter: (ask) => {
         session.filter(ask.source, ask.clause);

@@ -21,6 +21,7 @@ from dataide.widgets.protocol import (
     ActAsk,
     ArmAsk,
     FilterAsk,
+    SelectAnswer,
     SelectAsk,
     SimilarAnswer,
     SimilarAsk,
@@ -49,7 +50,13 @@ def select(workspace: Workspace, ask: SelectAsk) -> Reply:
     whole = shape["type"] in ("none", "invert")  # these say what the selection is, not what comes to it
     mode = "replace" if whole else ask["mode"]
     count = workspace.selection.combine(chosen, mode, ask["source"])
-    answer: SubsetAnswer = {
+    armed = workspace.armed
+    decision: ActAnswer | None = None
+    if armed is not None and "uuid" in ask:
+        target: Target = {"type": "selection"}
+        decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]})
+    answer: SelectAnswer = {
+        "decision": decision,
         "count": count,
         "version": workspace.selection.version,
         "python": select_python(workspace, shape, chosen, mode),
@@ -208,6 +215,11 @@ def _arguments(arguments: dict[str, Any]) -> ActArguments:
 
 def act(workspace: Workspace, ask: ActAsk) -> Reply:
     """Carries out one decision; the answer goes out after it is in the file."""
+    return Reply(decided(workspace, ask))
+
+
+def decided(workspace: Workspace, ask: ActAsk) -> ActAnswer:
+    """Commits one decision and says what it did."""
     action = from_wire(ask["verb"], ask["arguments"])
     target = ask["target"]
     nos = targeted(workspace, target)
@@ -216,13 +228,12 @@ def act(workspace: Workspace, ask: ActAsk) -> Reply:
     else:
         said = ", ".join(ids_of(workspace.database, nos[:3])) + (f" and {len(nos) - 3:,} more" if len(nos) > 3 else "")
     event = workspace.journal.act(action, nos, uuid=ask["uuid"], target=said)
-    answer: ActAnswer = {
+    return {
         "event": event.event,
         "count": event.count,
         "sentence": event.sentence,
         "python": act_python(workspace, ask["verb"], action.arguments(), target, nos),
     }
-    return Reply(answer)
 
 
 def targeted(workspace: Workspace, target: Target) -> Array:

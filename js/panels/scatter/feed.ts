@@ -92,10 +92,9 @@ export class Feed {
     this.guessed = true;
     this.points?.combine(hit, mode);
     this.actions.marked(false);
-    const { client, store } = this.hub;
+    const { store } = this.hub;
     try {
-      await client.ask("select", { shape, mode, source: "scatter" }, { panel: this.panel, signal: this.signal });
-      await store.gestureEnded();
+      await store.gesture({ shape, mode, source: "scatter" }, { panel: this.panel, signal: this.signal });
     } catch (error) {
       this.complain(error);
     } finally {

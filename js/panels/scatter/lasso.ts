@@ -5,7 +5,7 @@
 
 export const MOST_VERTICES = 60;
 /** Bytes for the JSON of the coordinates: with the envelope of the request it stays under 1 KB. */
-export const MOST_BYTES = 680;
+export const MOST_BYTES = 400;
 
 /**
  * Douglas and Peucker (1973) on a closed ring x, y, x, y …, the worst deviation first: stops when nothing deviates by more than
@@ -76,7 +76,7 @@ export function roundTo(value: number, resolution: number): number {
 }
 
 /**
- * The polygon that goes to the kernel: at most 60 vertices, at most 680 bytes, in data coordinates.
+ * The polygon that goes to the kernel: at most 60 vertices, at most 400 bytes, in data coordinates.
  * Args: a path on the screen; what a screen point is in data; data units of one pixel along x and y.
  */
 export function polygonOf(
