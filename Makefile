@@ -16,6 +16,7 @@ NPM := $(BIN)/python hatch_build.py npm --loglevel=error
 NODE_MODULE := $(BIN)/python hatch_build.py node
 JS_SOURCES := $(shell find js/core js/hub js/panels -type f 2>/dev/null) js/build.mjs js/package.json js/package-lock.json
 NOTEBOOK := example_notebooks/01_first_minute.ipynb
+DEMO_DIR ?= $(CURDIR)
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
@@ -81,7 +82,7 @@ setup-ml: setup $(STAMPS)/ml
 # --- what one does ----------------------------------------------------------------------------------------------------
 
 demo: $(STAMPS)/demo dataide/static/sources.txt
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(CURDIR)' \
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(DEMO_DIR)' \
 		--LabApp.default_url=/lab/tree/$(NOTEBOOK) $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(DEMO_ARGS)
 
 test: setup-ml test-js test-duckdb15

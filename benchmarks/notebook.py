@@ -62,7 +62,8 @@ RSS = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.s
 JSCATTER = [
     f"""import numpy as np, pandas as pd, jscatter
 rng = np.random.default_rng(0)
-frame = pd.DataFrame({{"x": rng.normal(size={N}), "y": rng.normal(size={N}), "c": rng.integers(0, 10, {N}).astype(str)}})
+frame = pd.DataFrame({{"x": rng.normal(size={N}), "y": rng.normal(size={N})}})
+frame["c"] = rng.integers(0, 10, {N}).astype(str)
 frame["c"] = frame["c"].astype("category")""",
     "jscatter.Scatter(data=frame, x='x', y='y', color_by='c', height=500).show()",
 ]

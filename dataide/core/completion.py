@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dataide.storage.syntax import reserved_words
+
 from .codes import LISTS, Kind
+from .predicate import MOMENTS
 
 Context = Literal["operand", "operator", "value", "connective"]
 MOST_ITEMS = 50
@@ -84,12 +87,6 @@ _FUNCTIONS = [
     ("month(", "time"),
     ("date_trunc(", "'day', time"),
 ]
-_RESERVED_WORDS = """
-    all and any as asc between by case cast collate column create cross desc distinct else end except exists false
-    for from full group having in inner intersect into is join left like limit natural not null offset on or order
-    outer primary references right select table then to true union unique using when where window with
-"""
-_RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
 def complete_filter(
@@ -226,6 +223,6 @@ def _literal(value: str) -> str:
 
 
 def _identifier(name: str) -> str:
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in _RESERVED:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name.lower() not in reserved_words() | MOMENTS:
         return name
     return '"' + name.replace('"', '""') + '"'

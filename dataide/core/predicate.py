@@ -36,7 +36,7 @@ _REFUSED = {
     "POSITIONAL_REFERENCE": "A filter names its columns; #1 is not one.",
 }
 # Written like columns, these are moments.
-_MOMENTS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})
+MOMENTS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _column(node: Mapping[str, Any], text: str, known: Mapping[str, str]) -> str
     for candidate in known:
         if candidate.lower() == name.lower():
             return candidate
-    if name.lower() in _MOMENTS and len(path) == 1:
+    if name.lower() in MOMENTS and len(path) == 1:
         return None
     error = unknown_column(name, known, position=syntax.location(node, text))
     if not closest(name, known):

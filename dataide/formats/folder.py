@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -58,6 +58,7 @@ def add_folder(
     *,
     label: Literal["folder"] | None = "folder",
     split: str | None = None,
+    sample_id: Literal["path", "name", "stem"] | Callable[[str], str] | None = None,
     prefix: str = "",
     on_conflict: Conflict = "skip",
     progress: bool | Listener = True,
@@ -73,6 +74,8 @@ def add_folder(
         path: the folder.
         label: "folder" takes the name of the folder that a picture lies in; None gives no labels.
         split: written to the column `split` of every sample.
+        sample_id: what the id is made of: the path inside the folder ("path", as without it), the file's "name", its
+            "stem" (the name without extension), or a function of the path inside the folder.
         prefix: put before each id, for a second folder with the same file names.
         on_conflict: what to do when an id is there already.
         progress: False for silence.
@@ -84,6 +87,10 @@ def add_folder(
         raise ImportProblem(
             f"label is {label!r}.", hint="Say label='folder' for the names of the folders, or label=None."
         )
+    if not (sample_id is None or callable(sample_id) or sample_id in _IDS):
+        hint = "Say sample_id='path', 'name' or 'stem', or give a function of the path inside the folder."
+        raise ImportProblem(f"sample_id is {sample_id!r}, and a folder has no columns.", hint=hint)
+    make_id = sample_id if callable(sample_id) else _IDS[sample_id or "path"]
     root = Path(path).expanduser().absolute()
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
@@ -91,23 +98,33 @@ def add_folder(
             f"{root} {what}, so there is no folder to add.", hint="session.add_folder('path/of/the/folder')"
         )
     media.grant(root)
-    walk = _Walk(root, media, label == "folder", split, prefix)
+    walk = _Walk(root, media, label == "folder", split, prefix, make_id)
     hint = f"To add them too, give these pictures ids of their own: prefix={root.name + '/'!r}."
     ingest = Ingest(database, f"folder {root.name}", on_conflict=on_conflict, progress=progress, clash_hint=hint)
     walk.ingest = ingest
     return ingest.run(walk.batches())
 
 
+_IDS: dict[str, Callable[[str], str]] = {
+    "path": lambda inside: inside,
+    "name": lambda inside: inside.rpartition("/")[2],
+    "stem": lambda inside: inside.rpartition("/")[2].rpartition(".")[0] or inside.rpartition("/")[2],
+}
+
+
 class _Walk:
     """Finds pictures in a fixed order, by name, folder by folder."""
 
-    def __init__(self, root: Path, media: Media, labelled: bool, split: str | None, prefix: str) -> None:
+    def __init__(
+        self, root: Path, media: Media, labelled: bool, split: str | None, prefix: str, make_id: Callable[[str], str]
+    ) -> None:
         self.ingest: Ingest | None = None
         self._root = root
         self._media = media
         self._labelled = labelled
         self._split = split
         self._prefix = prefix
+        self._make_id = make_id
         base = media.relative(root)
         self._base = "" if base == "." else base.rstrip("/") + "/"
         self._others = self._found = 0
@@ -226,7 +243,7 @@ class _Walk:
             except MediaError as error:
                 item = error
         batch = self._batch
-        batch.ids.append(self._prefix + inside)
+        batch.ids.append(self._prefix + str(self._make_id(inside)))
         batch.media.append(self._base + inside if self._base or ":" not in inside.split("/", 1)[0] else f"./{inside}")
         batch.items.append(item)
         if batch.labels is not None:

@@ -120,18 +120,17 @@ def read(
     if kinds[0] not in _READING:
         raise _refused(kinds[0])
     # A statement of kind SELECT may still write in DuckDB 2 (WITH x AS (INSERT …)): the transaction forbids it.
-    with database.reading() as cursor:
-        try:
-            with registered(cursor, frames or {}):
-                cursor.execute("BEGIN TRANSACTION READ ONLY")
-                try:
-                    table = table_of(cursor, sql, parameters)
-                finally:
-                    cursor.execute("ROLLBACK")
-        except DatabaseError as error:
-            if "read-only mode" in str(error):
-                raise _refused("statement that writes") from None
-            raise QueryError(str(error).strip()) from None
+    try:
+        with database.reading() as cursor, registered(cursor, frames or {}):
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                table = table_of(cursor, sql, parameters)
+            finally:
+                cursor.execute("ROLLBACK")
+    except DatabaseError as error:
+        if "read-only mode" in str(error):
+            raise _refused("statement that writes") from None
+        raise QueryError(str(error).strip()) from None
     return Result(table)
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ class Database:
         self._writer = threading.RLock()
         self._depth = 0
         self._altered = False
+        self._schema = 0  # grows with each commit that altered tables
         self._local = threading.local()
         self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
         self._cursors_lock = threading.Lock()
@@ -66,6 +67,7 @@ class Database:
             _shut,
             self._connection,
             self._cursors,
+            self._cursors_lock,
             self._uses,
             self._pid,
             self.cache_dir,
@@ -202,6 +204,15 @@ class Database:
             return table_of(cursor, sql, parameters)
 
     @contextmanager
+    def batches(
+        self, sql: str, rows: int, *, frames: Mapping[str, Any] | None = None
+    ) -> Iterator[Iterable[pa.RecordBatch]]:
+        """Lends the answer to one query as Arrow batches of about so many rows: it is never in memory as a whole."""
+        with self._using(), registered(cursor := self.cursor(), frames or {}):
+            _finish(cursor)
+            yield cursor.sql(sql).to_arrow_reader(rows)
+
+    @contextmanager
     def reading(self) -> Iterator[Cursor]:
         """A cursor of its own: what a stranger's SQL does with it stays apart from everything else."""
         with self._using():
@@ -213,12 +224,12 @@ class Database:
 
     def columns(self) -> dict[str, str]:
         """Name and SQL type of each column of `sample`, in order."""
-        if self._writing():
+        if self._writing() and self._altered:
             return columns.read(self.cursor())
-        known, revision = self._columns, self.revision
-        if known is None or known[0] != revision:
+        known, schema = self._columns, self._schema
+        if known is None or known[0] != schema:
             with self._using():
-                known = self._columns = (revision, columns.read(self.cursor()))
+                known = self._columns = (schema, columns.read(self.cursor()))
         return dict(known[1])
 
     @property
@@ -272,6 +283,7 @@ class Database:
                 self._depth = 0
             self.revision += 1
             altered = self._altered
+            self._schema += altered
         if altered and self.schema_changed is not None:
             self.schema_changed()
         if self.changed is not None:
@@ -314,23 +326,16 @@ class Database:
     def closed(self) -> bool:
         return self._closed
 
-    def interrupt(self) -> None:
-        """Stops the queries that run now, on whatever thread."""
-        with self._cursors_lock:
-            _interrupt(self._cursors)
-
     def close(self) -> None:
         """Waits for a running write, stops running queries, folds the log into the file and gives the file free.
 
         Closing twice is harmless.
         """
-        if self._closed or os.getpid() != self._pid:
+        if os.getpid() != self._pid:
             return
         with self._writer:
-            if self._closed:
-                return  # another thread has done it meanwhile
             self._closed = True
-            self._finalizer()
+            self._finalizer()  # does its work once
 
     def _writing(self) -> bool:
         # Only the owner of the lock gets here with a depth: another thread cannot acquire it meanwhile.
@@ -398,14 +403,10 @@ def _roll_back(cursor: Cursor) -> None:
         _log.debug("nothing to roll back", exc_info=True)  # DuckDB rolls back by itself after a failed commit
 
 
-def _interrupt(cursors: weakref.WeakSet[Cursor]) -> None:
-    for cursor in list(cursors):
-        cursor.interrupt()
-
-
 def _shut(
     connection: Cursor,
     cursors: weakref.WeakSet[Cursor],
+    cursors_lock: threading.Lock,
     uses: Uses,
     pid: int,
     cache_dir: Path,
@@ -415,7 +416,14 @@ def _shut(
     """Closes every connection to the file; runs at close(), at garbage collection and at the interpreter's end."""
     if os.getpid() != pid:
         return
-    uses.end(lambda: _interrupt(cursors))
+
+    def interrupt() -> None:
+        with cursors_lock:
+            running = list(cursors)
+        for cursor in running:
+            cursor.interrupt()
+
+    uses.end(interrupt)
     for cursor in list(cursors):
         try:
             cursor.close()

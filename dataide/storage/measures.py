@@ -86,7 +86,8 @@ def _luma(colours: np.ndarray) -> np.ndarray:
 
     values = _scratch("colours", np.float32, (len(colours) // 3, 3))
     np.copyto(values, colours.reshape(-1, 3))
-    return np.rint(values @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
+    luma: np.ndarray = np.rint(values @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
+    return luma
 
 
 def _laplacian_variance(light: np.ndarray) -> np.ndarray:

@@ -108,6 +108,13 @@ def kinds(sql: str) -> list[str]:
         raise Refusal(first_line(error)) from error
 
 
+@cache
+def reserved_words() -> frozenset[str]:
+    """Words that name a column in double quotes only, in this DuckDB."""
+    words = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
+    return frozenset(word for (word,) in _cursor().execute(words).fetchall())
+
+
 def first_line(error: BaseException) -> str:
     """The first line of one of DuckDB's messages, without its kind."""
     line = str(error).split("\n", 1)[0]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from dataide.storage.database import Cursor, Database
 
+BATCH_ROWS = 2_048
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
@@ -175,19 +177,28 @@ def fetch(
         conditions.append("v.sample_no IN (SELECT sample_no FROM wanted)")
     if between is not None:
         conditions.append(f"v.sample_no >= {int(between[0])} AND v.sample_no < {int(between[1])}")
-    table = database.arrow(
-        f"SELECT v.sample_no, v.vector FROM {of.table} v "
-        "JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision "
-        f"WHERE {' AND '.join(conditions)} ORDER BY v.sample_no",
-        frames=frames,
+    chosen = (
+        f"FROM {of.table} v JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision "
+        f"WHERE {' AND '.join(conditions)}"
     )
-    found = _numbers(table.column("sample_no").chunks, np.uint32)
-    flat = _numbers([chunk.flatten() for chunk in table.column("vector").chunks], np.float32)
-    return found, flat.reshape(len(found), of.dimension)
+    with database.query(f"SELECT v.sample_no {chosen} ORDER BY v.sample_no", frames=frames) as cursor:
+        numbers = np.asarray(cursor.fetchnumpy()["sample_no"], np.uint32)
+    # Sorting the vectors in the database would hold them there twice more; each is put in its place instead.
+    rows = np.zeros((len(numbers), of.dimension), np.float32)
+    there = np.zeros(len(numbers), bool)
+    with database.batches(f"SELECT v.sample_no, v.vector {chosen}", BATCH_ROWS, frames=frames) as batches:
+        for batch in batches:
+            arrived = _numbers(batch.column("sample_no"), np.uint32)
+            places = np.searchsorted(numbers, arrived)
+            # What came or went between the two questions is left to the next one.
+            known = places < len(numbers)
+            known[known] = numbers[places[known]] == arrived[known]
+            vectors = _numbers(batch.column("vector").flatten(), np.float32).reshape(len(arrived), of.dimension)
+            rows[places[known]] = vectors if known.all() else vectors[known]
+            there[places[known]] = True
+    return (numbers, rows) if there.all() else (numbers[there], rows[there])
 
 
-def _numbers(chunks: list[pa.Array], kind: type[np.generic]) -> np.ndarray:
-    """Arrow chunks without nulls as numpy, one of them without a copy. Arrow's own `to_numpy` would load pandas."""
-    size = np.dtype(kind).itemsize
-    parts = [np.frombuffer(one.buffers()[1], kind, len(one), one.offset * size) for one in chunks if len(one)]
-    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, kind), *parts])
+def _numbers(column: pa.Array, kind: type[np.generic]) -> np.ndarray:
+    """An Arrow column without nulls as numpy, without a copy. Arrow's own `to_numpy` would load pandas."""
+    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * np.dtype(kind).itemsize)

@@ -154,24 +154,26 @@ class Panel(anywidget.AnyWidget):
             return None
         data, metadata = bundled
         data["text/plain"] = repr(self)
-        png = self._png()
-        if png is not None:
-            data["image/png"] = b64encode(png).decode("ascii")
+        data["image/png"] = b64encode(self._png()).decode("ascii")
         return data, metadata
 
-    def _png(self) -> bytes | None:
-        from .snapshot import encoded
+    def _png(self) -> bytes:
+        """The picture, or, where there is nothing to show yet, a card with the sentence."""
+        from .snapshot import card, encoded
 
         try:
             image = self.picture()
-            return None if image is None else encoded(image)
         except Exception:
             # The panel itself is what people came for; a missing picture must not cost it.
             _log.debug("no picture of the %s", self.name, exc_info=True)
-            return None
+            image = None
+        return encoded(card(repr(self)) if image is None else image)
 
     def __repr__(self) -> str:
+        closed = f"{self.name.capitalize()} of a closed session"
+        if self.workspace.database.closed:
+            return closed
         try:
             return self.sentence()
         except SessionClosed:
-            return f"{self.name.capitalize()} of a closed session"
+            return closed

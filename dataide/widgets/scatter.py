@@ -64,6 +64,13 @@ class Scatter(Panel):
             about: MarksAsk = {"projection": placed.projection}
             yield "marks", {**about}, plot.marks(self.workspace, about)
 
+    def sentence(self) -> str:
+        """The panel in one line; without a map also what makes one."""
+        said = super().sentence()
+        if self.workspace.places.projections():
+            return said
+        return f"{said}: no map yet, type session.embed() and session.project()"
+
     def picture(self) -> Image | None:
         """The points with their legend."""
         from .snapshot import scatter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import lru_cache
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ MOST_ENTRIES = 12
 FACETS = 6
 PLOT_PX = (400, 300)
 LEGEND_PX = 120
+CARD_CHARACTERS = 52
 TILE_PX = 40
 PAPER = (255, 255, 255)
 INK = (60, 64, 67)
@@ -124,6 +126,20 @@ def facets(workspace: Workspace, columns: Sequence[str] | None) -> Image | None:
         else:
             _draw_histogram(draw, one, top + 16, width, height - 22)
         top += height
+    return image
+
+
+def card(sentence: str) -> Image:
+    """A sentence, where there is nothing to draw."""
+    from PIL import Image as images
+    from PIL.ImageDraw import Draw
+
+    lines = wrap(sentence, CARD_CHARACTERS, max_lines=6, placeholder=" …")
+    image = images.new("RGB", (PLOT_PX[0], 24 + 20 * len(lines)), PAPER)
+    draw = Draw(image)
+    draw.rectangle((0, 0, image.width - 1, image.height - 1), outline=FAINT)
+    for row, line in enumerate(lines):
+        draw.text((12, 12 + 20 * row), line, fill=INK, font=_font(14))
     return image
 
 

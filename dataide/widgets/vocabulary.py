@@ -102,6 +102,8 @@ class SessionState(TypedDict):
     rev: int
     name: str
     sample_count: int
+    # Another number whenever pictures were replaced: what the browser keeps of them is old then.
+    media_version: NotRequired[int]
     columns: list[ColumnInfo]
     labels: list[NameCount]
     tags: list[NameCount]

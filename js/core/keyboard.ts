@@ -12,6 +12,8 @@ import type { KeyboardOptions, KeyboardScope } from "./contract.js";
 import { isEditable } from "./dom.js";
 
 const SUPPRESS = "data-lm-suppress-shortcuts";
+// Focused by the mouse: browsers that saw a key before would draw a ring all the same.
+const PRESSED = "data-dataide-pressed";
 // With Ctrl or Cmd only these are ours: undo, redo, copy, select all.
 const OWN_WITH_CONTROL = new Set(["z", "y", "c", "a"]);
 
@@ -88,6 +90,7 @@ export class Keyboard implements KeyboardScope {
     const inner = (event.target as Element).closest<HTMLElement>(
       "input, select, textarea, button, a[href], [tabindex]",
     );
+    root.setAttribute(PRESSED, "");
     if (inner === null || inner === root) root.focus({ preventScroll: true });
   }
 
@@ -119,6 +122,7 @@ export class Keyboard implements KeyboardScope {
   };
 
   #inside(event: KeyboardEvent, root: HTMLElement): void {
+    if (event.key === "Tab" || event.key.startsWith("Arrow")) root.removeAttribute(PRESSED);
     if (!isOurs(event) || event.defaultPrevented) return;
     event.stopPropagation();
     // Whoever types, or works a slider or a button, needs the keys; only Esc is for the panel.

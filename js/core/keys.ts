@@ -14,7 +14,7 @@ export function digitLabels(state: SessionState | null): readonly (readonly [str
 
 export const SHARED_KEYS: readonly (readonly [string, string])[] = [
   ["T", "Tag…"],
-  ["1 – 9", "Give the label"],
+  ["Digits", "Give the label"],
   ["L", "Relabel…"],
   ["Q", "Queue…"],
   ["S", "Most similar first"],

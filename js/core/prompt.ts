@@ -44,6 +44,9 @@ export function openPrompt(
   const place = document.createElement("div");
   place.className = "dataide-prompt";
   place.dataset.dataidePrompt = options.what;
+  // In a low panel the list gives way, so that the input stays inside.
+  const room = anchor.closest<HTMLElement>("[data-dataide-panel]")?.clientHeight ?? 0;
+  if (room > 0) place.style.setProperty("--dataide-list-height", `${Math.min(220, Math.max(52, room - 150))}px`);
   anchor.append(place);
 
   const close = (): void => {
@@ -128,6 +131,8 @@ export function openPrompt(
     );
   });
   place.querySelector("input")?.focus({ preventScroll: true });
+  // The bar may lie below the window's edge when T is pressed over the plot.
+  place.scrollIntoView?.({ block: "nearest" });
   void complete();
   return close;
 }

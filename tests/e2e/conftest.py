@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, expect, sync_playwright
 
 from tests.e2e.notebook import Notebook
 from tests.e2e.server import LabServer
@@ -25,6 +25,8 @@ CHROMIUM_FLAGS = [
     "--disable-dev-shm-usage",  # containers often have 64 MB of it
     "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",  # WebGL2 without a GPU
 ]  # fmt: skip
+# Conditions are waited for; a machine under load may take its time.
+expect.set_options(timeout=20_000)
 REPORT = pytest.StashKey[pytest.TestReport]()
 
 

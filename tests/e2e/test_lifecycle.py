@@ -10,9 +10,13 @@ from tests.e2e.conftest import Lab
 from tests.e2e.gestures import LEFT_HALF, answer_prompt, drag, plot, selected, tiles
 from tests.e2e.test_main_job import OPEN, wait_for, workbench
 
+# Far longer than anybody waits for an answer: what is answered, is answered while they run. The kernel ends with the test.
+LONG = "import time; time.sleep(600)"
+LOOP = "import time\nend = time.time() + 600\nloss = 1.0\nwhile time.time() < end:\n    loss = loss * 0.999 + 1e-6"
+
 
 def test_lasso_tag_and_scrolling_work_while_a_cell_sleeps(lab: Lab, digits: None) -> None:
-    notebook = workbench(lab, digits, "import time; time.sleep(20)")
+    notebook = workbench(lab, digits, LONG)
     notebook.start(2)
     drag(notebook.page, plot(notebook.panel("scatter")), LEFT_HALF)
     chosen = selected(notebook.panel("workbench"))
@@ -31,18 +35,17 @@ def test_lasso_tag_and_scrolling_work_while_a_cell_sleeps(lab: Lab, digits: None
 
 
 def test_a_panel_shown_right_before_a_long_cell_is_not_blank(lab: Lab, digits: None) -> None:
-    notebook = lab.notebook([OPEN, "session.workbench()", "import time; time.sleep(12)"])
+    notebook = lab.notebook([OPEN, "session.workbench()", LONG])
     notebook.run(0)
     notebook.start(1)
     notebook.start(2)
     notebook.show(1)
-    expect(tiles(notebook.panel("grid")).first).to_be_visible(timeout=6_000)
+    expect(tiles(notebook.panel("grid")).first).to_be_visible()
     assert notebook.is_running(2)
 
 
 def test_a_training_loop_in_pure_python_does_not_freeze_the_panels(lab: Lab, digits: None) -> None:
-    loop = "import time\nend = time.time() + 15\nloss = 1.0\nwhile time.time() < end:\n    loss = loss * 0.999 + 1e-6"
-    notebook = workbench(lab, digits, loop)
+    notebook = workbench(lab, digits, LOOP)
     notebook.start(2)
     drag(notebook.page, plot(notebook.panel("scatter")), LEFT_HALF)
     assert selected(notebook.panel("workbench")) > 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Lab
@@ -117,10 +119,9 @@ def test_panels_in_different_cells_are_linked_by_the_session_alone(lab: Lab, dig
     expect(count(notebook.panel("grid", 2))).to_contain_text(f"{chosen:,}")
 
 
-def wait_for(notebook: Notebook, condition: str) -> None:
+def wait_for(notebook: Notebook, condition: str, limit_s: float = 30) -> None:
     """Until the kernel agrees."""
-    for _ in range(100):
-        if notebook.value(condition):
-            return
+    deadline = time.monotonic() + limit_s
+    while not notebook.value(condition):
+        assert time.monotonic() < deadline, f"never came true: {condition}"
         notebook.page.wait_for_timeout(50)
-    raise AssertionError(f"never came true: {condition}")

@@ -299,6 +299,38 @@ def test_each_panel_has_a_picture_and_a_sentence_for_saved_notebooks(session: di
     assert "10 selected" in repr(panels[0])
 
 
+def test_each_panel_has_a_picture_and_a_sentence_where_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    from PIL import Image
+
+    def shown(panel: Any) -> str:
+        data = panel._repr_mimebundle_()[0]
+        image = Image.open(io.BytesIO(b64decode(data["image/png"])))
+        assert len(image.convert("RGB").getcolors(1 << 20) or []) > 1, "the card is not blank"
+        return str(data["text/plain"])
+
+    with di.open(tmp_path / "bare.duckdb") as session:
+        for panel in (session.scatter(), session.grid(), session.facets(), session.inspect(), session.workbench()):
+            assert " of 0 samples in bare.duckdb" in shown(panel)
+        session.add_arrays(np.zeros((3, 8, 8), np.uint8), progress=False)
+        assert shown(session.scatter()).endswith("no map yet, type session.embed() and session.project()")
+        nothing_passes = session.grid()
+        ask(session, "filter", source="text", clause={"type": "sql", "text": "false"})
+        assert shown(nothing_passes) == "Grid of 3 samples in bare.duckdb, 0 pass the filter"
+    assert shown(nothing_passes) == "Grid of a closed session"
+
+
+def test_the_state_says_when_pictures_were_replaced(session: di.Session) -> None:
+    def version() -> Any:
+        return ask(session, "hello").body["state"]["media_version"]
+
+    before = version()
+    session.where(label="cat").tag("x")
+    session.add_arrays(np.ones((1, 8, 8), np.uint8), sample_id=["new"], progress=False)
+    assert version() == before
+    session.add_arrays(np.full((1, 8, 8), 9, np.uint8), sample_id=["s001"], on_conflict="replace", progress=False)
+    assert version() != before
+
+
 def test_an_empty_session_shows_its_panels(tmp_path: Path) -> None:
     with di.open(tmp_path / "empty.duckdb") as session:
         bench = session.workbench()
@@ -337,3 +369,11 @@ def test_the_grid_shows_first_what_a_lasso_caught_and_stays_put_while_tiles_are_
         assert list(orders.current().nos[:3]) == [7, 30, 0]
         session.context.selection.clear("grid")
         assert list(orders.current().nos[:3]) == [0, 1, 2]
+
+
+def test_a_tag_is_completed_however_many_there_are(session: di.Session) -> None:
+    with session.context.database.write() as cursor:
+        cursor.execute("INSERT INTO data.tag SELECT i % 40, 'tag ' || i FROM range(10000) t(i)")
+    found = ask(session, "complete", what="tag", text="TAG 9998", cursor=8).body["items"]
+    assert [item["text"] for item in found] == ["tag 9998"]
+    assert len(ask(session, "hello").body["state"]["tags"]) == 1_000

@@ -19,10 +19,8 @@ from dataide.widgets.protocol import (
 from dataide.widgets.vocabulary import Bar, Facet
 from dataide.widgets.workspace import Workspace
 
-from .state import names
-
 MOST_BARS = 1_000
-_LIST_OF = {"tag": "tags", "label": "labels", "queue": "queues"}
+_COLUMN_OF = {"tag": "tags", "label": "label", "queue": "queues"}
 
 
 def facets(workspace: Workspace, ask: FacetsAsk) -> Reply:
@@ -73,8 +71,7 @@ def complete(workspace: Workspace, ask: CompleteAsk) -> Reply:
     """What could be typed next."""
     if ask["what"] == "filter":
         return _completion(complete_filter(ask["text"], ask["cursor"], workspace.codes.kinds(), _values(workspace)))
-    counted = names(workspace, _LIST_OF[ask["what"]])
-    return _completion(complete_names(ask["text"], [(one["name"], one["count"]) for one in counted]))
+    return _completion(complete_names(ask["text"], _values(workspace)(_COLUMN_OF[ask["what"]])))
 
 
 def _completion(completion: Completion) -> Reply:

@@ -13,6 +13,7 @@ from dataide.widgets.workspace import Workspace
 
 MOST_NAMES = 1_000
 _COUNTED = "SELECT {name}, count(*) FROM {table} WHERE {condition} GROUP BY {name} ORDER BY 2 DESC, 1 LIMIT ?"
+_REPLACED = "SELECT coalesce(sum(media_revision - 1), 0) FROM data.sample"
 _NAMES = {
     "labels": _COUNTED.format(name="label", table="data.sample", condition="label IS NOT NULL"),
     "tags": _COUNTED.format(name="tag", table="data.tag", condition="true"),
@@ -38,6 +39,7 @@ def session_state(workspace: Workspace) -> SessionState:
         "rev": revision,
         "name": database.path.stem,
         "sample_count": database.sample_count,
+        "media_version": media_version(workspace),
         "columns": columns(workspace),
         "labels": names(workspace, "labels"),
         "tags": names(workspace, "tags"),
@@ -72,6 +74,16 @@ def names(workspace: Workspace, what: str) -> list[NameCount]:
             kept[what] = [{"name": name, "count": count} for name, count in cursor.fetchall()]
     counted: list[NameCount] = kept[what]
     return counted
+
+
+def media_version(workspace: Workspace) -> int:
+    """How often pictures of samples were replaced by others."""
+    kept = workspace.kept(workspace.database.revision)
+    if "media_version" not in kept:
+        with workspace.database.query(_REPLACED) as cursor:
+            kept["media_version"] = int(cursor.fetchall()[0][0])
+    version: int = kept["media_version"]
+    return version
 
 
 def columns(workspace: Workspace) -> list[ColumnInfo]:

@@ -1,4 +1,5 @@
 /** What a facet asks of the filter, and what it reads back from the session's state. */
+import { isBookkeeping } from "../../core/columns.js";
 import type { ColumnInfo, Facet, FilterClause, SessionState } from "../../core/protocol.js";
 import type { Range } from "./geometry.js";
 
@@ -88,7 +89,7 @@ const STATISTICS = [
 ];
 const FIRST = ["label", "split", "tags", "queues"];
 // Names of one sample each: a list of counts of one says nothing.
-const NAMES = new Set(["sample_id", "sample_no", "media", "content_hash", "media_revision"]);
+const NAMES = new Set(["sample_id", "media"]);
 
 export interface FacetColumn {
   name: string;
@@ -110,7 +111,12 @@ export function facetColumns(state: SessionState, only: readonly string[] | null
     return column.kind === "text" ? 1500 : 1000;
   };
   return [...known.values()]
-    .filter((column) => !NAMES.has(column.name) && (column.kind !== "other" || FIRST.includes(column.name)))
+    .filter(
+      (column) =>
+        !NAMES.has(column.name) &&
+        !isBookkeeping(column.name) &&
+        (column.kind !== "other" || FIRST.includes(column.name)),
+    )
     .map((column, place) => ({ column, key: rank(column), place }))
     .sort((a, b) => a.key - b.key || a.place - b.place)
     .map(({ column }) => column);

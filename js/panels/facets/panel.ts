@@ -108,7 +108,9 @@ export class FacetsPanel {
     const embedded =
       this.#config.value.embedded === true || root.parentElement?.closest("[data-dataide-panel]") != null;
     root.classList.toggle("dataide-embedded", embedded);
-    if (!embedded) root.style.maxHeight = `${this.#config.value.height_px ?? DEFAULT_HEIGHT_PX}px`;
+    // Not `max-height` itself: ipywidgets' layout belongs to this element and takes that away when it arrives.
+    const most = this.#config.value.height_px ?? DEFAULT_HEIGHT_PX;
+    if (!embedded) root.style.setProperty("--dataide-height", `${most}px`);
     root.setAttribute("role", "region");
     root.setAttribute("aria-label", "Facets");
     hub.dom.effectUntil(signal, () => hub.lit.render(this.#template(), root));
@@ -236,7 +238,7 @@ export class FacetsPanel {
     return this.hub.lit.html`<div class="di-facet-top"><input
       type="search"
       class="dataide-input"
-      placeholder="find a column"
+      placeholder="Find a column"
       aria-label="Find a column"
       autocomplete="off"
       spellcheck="false"

@@ -6,6 +6,7 @@ import type { Grid, GridConfig } from "./panel.js";
 export function mountDrawer({ hub, root, panelId, embedded, signal }: Panel<GridConfig>, grid: Grid): void {
   if (embedded) return;
   let open: AbortController | null = null;
+  let before: number | null = null;
 
   const close = (): void => {
     hub.store.inspected.value = null;
@@ -22,10 +23,14 @@ export function mountDrawer({ hub, root, panelId, embedded, signal }: Panel<Grid
     place.focus({ preventScroll: true });
   };
   hub.dom.effectUntil(signal, () => {
-    const wanted = hub.store.inspected.value !== null && hub.store.inspectors.value === 0;
+    const inspected = hub.store.inspected.value;
+    const wanted = inspected !== null && hub.store.inspectors.value === 0;
+    // An inspector that was scrolled out of sight is no reason to cover the tiles: only who inspects something new asks for it.
+    const asked = inspected !== before;
+    before = inspected;
     // Several grids may be on the page: the one with the keyboard or the pointer opens it.
     const mine = root.contains(document.activeElement) || root.matches(":hover");
-    if (wanted && open === null && mine) show();
+    if (wanted && asked && open === null && mine) show();
     if (!wanted && open !== null) {
       open.abort();
       open = null;

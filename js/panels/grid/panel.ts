@@ -121,7 +121,12 @@ export class Grid {
   inspect(position: number): void {
     const tile = this.pages.tile(position);
     this.#inspectWhenLoaded = tile === null ? position : null;
-    if (tile !== null) this.panel.hub.store.inspected.value = tile.no;
+    if (tile === null) return;
+    const { store } = this.panel.hub;
+    // Asked for again, of the same sample: the inspector that showed it may be out of sight by now.
+    if (store.inspected.peek() === tile.no && store.inspectors.peek() === 0 && !this.panel.embedded)
+      store.inspected.value = null;
+    store.inspected.value = tile.no;
   }
 
   /** To the neighbour of what is inspected, in the order of the tiles. */
@@ -262,7 +267,9 @@ export class Grid {
   }
 
   #orderOf(state: SessionState | null): string {
-    return state === null ? "" : JSON.stringify([state.filter.version, state.sort, state.sampleCount, state.selection.lead]);
+    return state === null
+      ? ""
+      : JSON.stringify([state.filter.version, state.sort, state.sampleCount, state.selection.lead]);
   }
 
   #wanted(state: SessionState | null) {

@@ -1,4 +1,5 @@
 /** The row over the tiles: order, caption, size. */
+import { captionable, sortable } from "../../core/columns.js";
 import type { HubExports } from "../../core/contract.js";
 import type { SessionState, Sort } from "../../core/protocol.js";
 import { LEAST_TILE_PX, MOST_TILE_PX } from "./geometry.js";
@@ -45,7 +46,7 @@ export function drawToolbar(
         <select class="dataide-select" aria-label="Sort" @change=${(event: Event) => model.sort(sortOf(target(event).value, sort))}>
           <option value="a" .selected=${selected === "a"}>order of arrival</option>
           ${sort.by === "similar" ? html`<option value="s" .selected=${true}>similar to ${sort.label}</option>` : nothing}
-          ${columns.map((c) => html`<option value=${`c${c.name}`} .selected=${selected === `c${c.name}`}>${c.name}</option>`)}
+          ${sortable(columns).map((c) => html`<option value=${`c${c.name}`} .selected=${selected === `c${c.name}`}>${c.name}</option>`)}
         </select></label>
       <button class="dataide-button dataide-icon" aria-label=${`Sort direction: ${direction.toLowerCase()}`} title=${`${direction}: click to turn`}
         @click=${() => model.sort({ ...sort, descending: !sort.descending })}>${sort.descending ? "↓" : "↑"}</button>`
@@ -53,7 +54,7 @@ export function drawToolbar(
       <label>Caption
         <select class="dataide-select" aria-label="Caption" @change=${(event: Event) => model.setCaption(target(event).value.slice(1) || null)}>
           <option value="" .selected=${model.caption === null}>none</option>
-          ${columns.map((c) => html`<option value=${`c${c.name}`} .selected=${model.caption === c.name}>${c.name}</option>`)}
+          ${captionable(columns).map((c) => html`<option value=${`c${c.name}`} .selected=${model.caption === c.name}>${c.name}</option>`)}
         </select></label>
       <span class="dataide-spacer"></span>
       <span class="dataide-dim dataide-grid-total">${totalSentence(hub, state, model.total)}</span>

@@ -47,7 +47,7 @@ export function drawFacts(
       </tbody></table>
       ${
         sample.fields.length >= SEARCH_FROM
-          ? html`<input class="dataide-input dataide-facts-search" type="search" placeholder="Search fields" aria-label="Search fields"
+          ? html`<input class="dataide-input dataide-facts-search" type="search" placeholder="Find a field" aria-label="Search fields"
               .value=${search} @input=${(event: Event) => actions.search((event.target as HTMLInputElement).value)} />`
           : nothing
       }

@@ -25,10 +25,12 @@ export function cardPlace(
   return { x, y: below ? at.y + GAP_PX : at.y - GAP_PX - card.height };
 }
 
-/** A caption of nothing but id and label would say both twice. */
-export function saysMore({ id, label, caption }: Pick<Peek, "id" | "label" | "caption">): boolean {
-  const rest = caption.replace(id, "").replace(label ?? "", "");
-  return /[\p{L}\p{N}]/u.test(rest);
+/** What a caption says beyond id and label, which stand above it. */
+export function beyond({ id, label, caption }: Pick<Peek, "id" | "label" | "caption">): string {
+  return caption
+    .split(" · ")
+    .filter((part) => part !== "" && part !== id && part !== label)
+    .join(" · ");
 }
 
 export interface HoverOptions {
@@ -106,6 +108,7 @@ export class Hover {
     this.ours = peek.no;
     this.hub.store.hovered.value = peek.no;
     const { html, render, nothing } = this.hub.lit;
+    const more = beyond(peek);
     const url = peek.mime ? this.hub.images.get(peek.no, PICTURE_PX) : null;
     const place = () => this.place(index);
     render(
@@ -113,7 +116,7 @@ export class Hover {
         ${url ? html`<img src=${url} alt="" draggable="false" @load=${place} />` : html`<div class="card-problem">${peek.problem ?? "no picture"}</div>`}
         <div class="card-label">${peek.label ?? html`<span class="dataide-dim">no label</span>`}</div>
         <div class="card-id">${peek.id}</div>
-        ${saysMore(peek) ? html`<div class="card-caption">${peek.caption}</div>` : nothing}
+        ${more === "" ? nothing : html`<div class="card-caption">${more}</div>`}
       `,
       this.card,
     );

@@ -92,7 +92,7 @@ describe("legend on screen", () => {
     view = new LegendView(
       place,
       { lit: { html, svg, render, nothing }, dom },
-      { filter: (clause) => asked.push(clause) },
+      { folded: () => {}, filter: (clause) => asked.push(clause) },
     );
   });
 

@@ -84,6 +84,8 @@ export function nameOf(value: Value): string {
 
 export interface LegendActions {
   filter(clause: FilterClause | null): void;
+  /** Folded or opened: it takes another room now. */
+  folded(): void;
 }
 
 /** Draws itself into `place`; `update` after each change of legend, columns or filter. */
@@ -92,7 +94,8 @@ export class LegendView {
   private clauses: readonly Clause[] = [];
   private columns: readonly ColumnInfo[] = [];
   private search = "";
-  private folded = false;
+  private chosen: boolean | null = null; // folded or not, once somebody clicked
+  private squeezed = false;
   private dragged: [number, number] | null = null; // shares of the colour bar
   private lastClick: { value: Value; at: number } | null = null;
   private beforeClick: Shown = EVERYTHING;
@@ -109,6 +112,17 @@ export class LegendView {
     this.clauses = clauses;
     this.columns = columns;
     this.draw();
+  }
+
+  /** On a very narrow plot the legend stays folded until somebody opens it. */
+  squeeze(on: boolean): void {
+    if (on === this.squeezed) return;
+    this.squeezed = on;
+    this.draw();
+  }
+
+  private get folded(): boolean {
+    return this.chosen ?? this.squeezed;
   }
 
   /** Room the legend takes from the right side of the plot. */
@@ -133,8 +147,9 @@ export class LegendView {
             aria-expanded=${!this.folded}
             title=${this.folded ? "Show the legend" : "Fold the legend"}
             @click=${() => {
-              this.folded = !this.folded;
+              this.chosen = !this.folded;
               this.draw();
+              this.actions.folded();
             }}
           ><span class="caret" aria-hidden="true"></span><span class="legend-column">${legend.column}</span></button>
           ${filtered ? html`<button class="legend-all" title="Let all pass again" @click=${() => this.filter(legend.column, null)}>all</button>` : nothing}
@@ -158,7 +173,7 @@ export class LegendView {
       ${
         legend.entries.length >= SEARCH_FROM
           ? html`<input
-              class="legend-search" type="search" placeholder="find" aria-label="Find a class" .value=${this.search}
+              class="legend-search" type="search" placeholder="Find a class" aria-label="Find a class" .value=${this.search}
               @input=${(event: InputEvent) => {
                 this.search = (event.target as HTMLInputElement).value;
                 this.draw();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { dom } from "../../core/dom.js";
 import type { Legend } from "../../core/protocol.js";
-import { cardPlace, saysMore } from "./hover.js";
+import { beyond, cardPlace } from "./hover.js";
 import { classNames, placeNames } from "./names.js";
 import { look, makePalette, parseColor, standing } from "./palette.js";
 import { Points } from "./points.js";
@@ -75,9 +75,9 @@ describe("the card", () => {
   });
 
   it("does not say id and label twice", () => {
-    expect(saysMore({ id: "digit-7", label: "8", caption: "digit-7 · 8" })).toBe(false);
-    expect(saysMore({ id: "digit-7", label: "8", caption: "digit-7 · 8 · val" })).toBe(true);
-    expect(saysMore({ id: "a", label: null, caption: "" })).toBe(false);
+    expect(beyond({ id: "digit-7", label: "8", caption: "digit-7 · 8" })).toBe("");
+    expect(beyond({ id: "digit-7", label: "8", caption: "digit-7 · 8 · glare, blurred" })).toBe("glare, blurred");
+    expect(beyond({ id: "a", label: null, caption: "" })).toBe("");
   });
 });
 

@@ -17,6 +17,8 @@ export interface Over {
   names: readonly ClassName[];
   ring: { stepX: number; stepY: number } | null;
   radius: number;
+  /** Selected points that are too few to be found by their colour. */
+  few: readonly { stepX: number; stepY: number }[];
   drawing: Drawing | null;
 }
 
@@ -46,9 +48,26 @@ export class Overlay {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.few(context, over);
     if (over.names.length > 0) this.names(context, size, over);
     if (over.ring) this.ring(context, size, over, over.ring);
     if (over.drawing) this.drawing(context, over, over.drawing);
+  }
+
+  private few(context: CanvasRenderingContext2D, over: Over): void {
+    const { ax, bx, ay, by } = over.transform;
+    for (const [width, color] of [
+      [4.5, css(over.theme.background, 0.9)],
+      [2, over.accent],
+    ] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = color;
+      for (const { stepX, stepY } of over.few) {
+        context.beginPath();
+        context.arc(stepX * ax + bx, stepY * ay + by, over.radius + 4, 0, 2 * Math.PI);
+        context.stroke();
+      }
+    }
   }
 
   private names(context: CanvasRenderingContext2D, size: Size, over: Over): void {

@@ -58,13 +58,13 @@ export function colorOf(legend: Legend, byte: number, dom: Pick<Dom, "categoryCo
 export function makePalette(legend: Legend, dom: Pick<Dom, "categoryColor" | "numberColor">, theme: Theme): Palette {
   const table = new Uint32Array(3 * 256);
   const dark = luminance(theme.background) < 0.5;
-  const grey = mix(theme.background, theme.ink, dark ? 0.42 : 0.4);
-  const gone = pack(mix(theme.background, theme.ink, dark ? 0.3 : 0.28));
+  const grey = mix(theme.background, theme.ink, dark ? 0.38 : 0.3);
+  const gone = pack(mix(theme.background, theme.ink, dark ? 0.3 : 0.26));
   const plain = parseColor(dom.categoryColor(dark ? 4 : 0, 10));
   for (let byte = 0; byte < 256; byte++) {
     const full = legend.kind === "none" ? plain : parseColor(colorOf(legend, byte, dom));
     table[byte] = gone;
-    table[256 + byte] = pack(mix(full, grey, 0.72));
+    table[256 + byte] = pack(mix(full, grey, 0.78));
     table[512 + byte] = pack(full);
   }
   return { table, background: pack(theme.background) };

@@ -46,7 +46,7 @@ describe("the scatter panel", () => {
     await scatter.render(fake.props(place, { config: { color: "label", projection: null, ...config } }) as never);
     await vi.waitFor(() => expect(heard("marks")).not.toHaveLength(0));
   };
-  const root = () => place.querySelector('[data-dataide-panel="scatter"]') as HTMLElement;
+  const root = () => place;
   const stage = () => place.querySelector(".stage") as HTMLElement;
   const heard = (op: string) => fake.kernel.heard.filter((one) => one.op === op);
   const lastSelect = () => heard("select").at(-1)?.body as Ask<"select">;

@@ -1,4 +1,5 @@
 /** The scatter's own page of interface: toolbar, stage, legend, card, and what each gesture means. */
+import { colorable } from "../../core/columns.js";
 import type { HubExports } from "../../core/contract.js";
 import type { Legend, Mode, SessionState, Shape } from "../../core/protocol.js";
 import { dataToSteps, pixelInData, stepsToData } from "./camera.js";
@@ -12,7 +13,7 @@ import type { Drawing } from "./overlay.js";
 import { makePalette, parseColor, type Theme } from "./palette.js";
 import { Plot } from "./plot.js";
 import type { RendererChoice } from "./renderer.js";
-import { colorable, drawToolbar, toolNamed } from "./toolbar.js";
+import { drawToolbar, toolNamed } from "./toolbar.js";
 
 export type ScatterConfig = {
   color?: string | null;
@@ -25,9 +26,11 @@ export type ScatterConfig = {
 };
 
 const NEAR_PX = 8;
+/** Below, the legend goes without counts; below the second, it is folded unless it was opened. */
+const NARROW_PX = 520;
+const FOLDED_PX = 320;
 const DEFAULT_HEIGHT_PX = 480;
 export class ScatterPanel {
-  private readonly root = document.createElement("div");
   private readonly toolbar = document.createElement("div");
   private readonly stage = document.createElement("div");
   private readonly side = document.createElement("div");
@@ -43,11 +46,11 @@ export class ScatterPanel {
 
   constructor(
     private readonly hub: HubExports,
-    private readonly el: HTMLElement,
+    private readonly root: HTMLElement,
     private readonly panelId: string,
     private readonly signal: AbortSignal,
   ) {
-    this.root.className = "dataide dataide-scatter";
+    this.root.classList.add("dataide", "dataide-scatter");
     this.root.dataset.dataidePanel = "scatter";
     this.root.setAttribute("role", "application");
     this.root.setAttribute("aria-label", "Scatter");
@@ -60,7 +63,7 @@ export class ScatterPanel {
     this.empty.className = "dataide-empty";
     this.stage.append(this.side, this.note, this.empty);
     this.root.append(this.toolbar, this.stage);
-    signal.addEventListener("abort", () => this.root.remove());
+    signal.addEventListener("abort", () => this.root.replaceChildren());
   }
 
   start(config: ScatterConfig, boot: Boot | undefined): void {
@@ -68,8 +71,7 @@ export class ScatterPanel {
     this.config = config;
     this.tool = toolNamed(config.tool);
     this.root.classList.toggle("embedded", config.embedded === true);
-    if (!config.embedded) this.root.style.height = `${config.height_px ?? DEFAULT_HEIGHT_PX}px`;
-    this.el.append(this.root);
+    this.setHeight(config);
     this.plot = new Plot(stage, config.renderer ?? "auto", signal);
     this.plot.showNames = config.names !== false;
     this.feed = new Feed(hub, this.panelId, signal, {
@@ -96,6 +98,7 @@ export class ScatterPanel {
       ring: (index) => this.ring(index),
     });
     this.legendView = new LegendView(this.side, hub, {
+      folded: () => this.plot.setInsets(this.legendView.width),
       filter: (clause) => {
         hub.client
           .ask("filter", { source: "legend", clause }, { panel: this.panelId, signal })
@@ -164,9 +167,14 @@ export class ScatterPanel {
     this.config = config;
     if (config.names !== before.names) this.setNames(config.names !== false);
     if (config.tool !== before.tool) this.setTool(toolNamed(config.tool), false);
-    if (!config.embedded && config.height_px !== before.height_px)
-      this.root.style.height = `${config.height_px ?? DEFAULT_HEIGHT_PX}px`;
+    this.setHeight(config);
     if (config.color !== before.color || config.projection !== before.projection) this.want(this.wanted(config));
+  }
+
+  /** Not `height` itself: ipywidgets' layout belongs to this element and takes that away when it arrives. */
+  private setHeight({ embedded, height_px }: ScatterConfig): void {
+    const height = embedded ? "100%" : `${height_px ?? DEFAULT_HEIGHT_PX}px`;
+    this.root.style.setProperty("--dataide-height", height);
   }
 
   private wanted(config: ScatterConfig) {
@@ -225,7 +233,8 @@ export class ScatterPanel {
 
   private resized(width: number, height: number): void {
     this.hover.show(null);
-    this.root.classList.toggle("narrow", width < 420);
+    this.root.classList.toggle("narrow", width < NARROW_PX);
+    this.legendView.squeeze(width < FOLDED_PX);
     this.plot.resize(width, height);
     this.plot.setInsets(this.legendView.width);
   }

@@ -15,7 +15,7 @@ import {
   zoomLimits,
 } from "./camera.js";
 import { type ClassName, classNames } from "./names.js";
-import { type Drawing, Overlay } from "./overlay.js";
+import { type Drawing, type Over, Overlay } from "./overlay.js";
 import { look, type Palette, standing, type Theme } from "./palette.js";
 import type { Points } from "./points.js";
 import { createRenderer, type Frame, type Renderer, type RendererChoice } from "./renderer.js";
@@ -28,6 +28,10 @@ const FRAME_MS = 9;
 const LATE_MS = 26;
 const TEST_POINTS = 5_000;
 const TEST_MS = 60;
+/** So few selected points get a ring each, or nobody finds them among thousands. */
+const FEW = 24;
+/** From the legend to the plot's right side and to the nearest point. */
+const LEGEND_GAP_PX = 26;
 /** Names are for the overview: zoomed in further than this, they would stand alone on one class. */
 const NAMES_UP_TO = 5;
 
@@ -107,7 +111,7 @@ export class Plot {
 
   setInsets(right: number): void {
     // On a narrow plot the legend may cover points rather than squeeze all of them.
-    const room = right > 0 && right < 0.35 * this.size.width ? right + 10 : 18;
+    const room = right > 0 && right < 0.35 * this.size.width ? right + LEGEND_GAP_PX : 18;
     if (room === this.insets.right) return;
     this.insets = { ...this.insets, right: room };
     this.fitAgain();
@@ -265,8 +269,16 @@ export class Plot {
       names: this.view.scale <= this.fitted.scale * NAMES_UP_TO ? this.names : [],
       ring: this.ring,
       radius: this.radius,
+      few: this.few(),
       drawing: this.drawing,
     });
+  }
+
+  private few(): Over["few"] {
+    const { points } = this;
+    if (!points) return [];
+    const { xy } = points;
+    return points.few(FEW).map((i) => ({ stepX: xy[2 * i] as number, stepY: xy[2 * i + 1] as number }));
   }
 
   private step(now: number): void {

@@ -37,6 +37,16 @@ describe("points", () => {
     expect(points.loaded).toBe(2);
   });
 
+  it("name the selected ones where they are few among others", () => {
+    const points = grid();
+    expect(points.few(3)).toEqual([]);
+    points.setMarks(bits(4, 7), null);
+    expect([...points.few(3)].sort()).toEqual([4, 7]);
+    expect(points.few(1)).toEqual([]);
+    points.setMarks(bits(4, 7), bits(4, 7));
+    expect(points.few(3)).toEqual([]); // they are all there is
+  });
+
   it("read the bitsets bit by bit", () => {
     const points = grid();
     points.setMarks(bits(0, 7, 8, 19), bits(0, 1, 2, 7, 8));

@@ -167,6 +167,13 @@ export class Points {
     return found;
   }
 
+  /** The selected points where they are few among others: `most` at most, else none. */
+  few(most: number): readonly number[] {
+    const [gone, faded, full] = this.ends;
+    if (this.uniform !== null || faded === gone || full - faded > most) return [];
+    return [...this.order.subarray(faded, full)];
+  }
+
   /** The box that holds the selected points, in steps; null when there are none. */
   selectedBox(): [number, number, number, number] | null {
     let [x0, y0, x1, y1] = [LAST_STEP, LAST_STEP, -1, -1];

@@ -3,8 +3,6 @@ import type { HubExports } from "../../core/contract.js";
 import type { ColumnInfo, ProjectionInfo } from "../../core/protocol.js";
 import type { Tool } from "./gestures.js";
 
-const COLORABLE: ReadonlySet<string> = new Set(["category", "number", "bool", "time"]);
-
 const TOOLS: readonly { tool: Tool; name: string; title: string; icon: string }[] = [
   {
     tool: "lasso",
@@ -48,12 +46,6 @@ export function toolNamed(name: unknown): Tool {
   return TOOLS.find((one) => one.tool === name)?.tool ?? "lasso";
 }
 
-/** The columns that make sense as colours; the label first. */
-export function colorable(columns: readonly ColumnInfo[]): ColumnInfo[] {
-  const fit = columns.filter((column) => COLORABLE.has(column.kind));
-  return [...fit.filter((column) => column.name === "label"), ...fit.filter((column) => column.name !== "label")];
-}
-
 export function drawToolbar(place: HTMLElement, hub: Pick<HubExports, "lit">, state: ToolbarState): void {
   const { html, svg, render, nothing } = hub.lit;
   const chosen = (event: Event) => (event.target as HTMLSelectElement).value;
@@ -70,7 +62,7 @@ export function drawToolbar(place: HTMLElement, hub: Pick<HubExports, "lit">, st
       ${
         state.embedded
           ? nothing
-          : html`<label>colour
+          : html`<label>Colour
         <select class="dataide-select" aria-label="Colour by" @change=${(event: Event) => state.setColor(chosen(event) || null)}>
           ${option("", "none", color === null)}
           ${unknown ? option(color, color, true) : nothing}
@@ -80,7 +72,7 @@ export function drawToolbar(place: HTMLElement, hub: Pick<HubExports, "lit">, st
       }
       ${
         projections.length > 1
-          ? html`<label>map
+          ? html`<label>Map
               <select class="dataide-select" aria-label="Projection" @change=${(event: Event) => state.setProjection(chosen(event))}>
                 ${projections.map((one) => option(one.name, one.name, one.name === state.projection))}
               </select>

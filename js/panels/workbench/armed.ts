@@ -85,7 +85,7 @@ export function armedControl(hub: HubExports, root: HTMLElement, state: SessionS
     title="Arm an action: it is carried out each time a lasso ends"
     @change=${choose}
   >
-    <option value="" selected>arm…</option>
+    <option value="" selected>On every lasso…</option>
     ${groups.map(
       (group) => html`<optgroup label=${group}>
         ${choices.map((choice, i) => (choice.group === group ? html`<option value=${i}>${choice.text}</option>` : hub.lit.nothing))}

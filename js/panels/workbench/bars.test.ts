@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { captionable, colorable, sortable } from "../../core/columns.js";
 import type { SessionState } from "../../core/protocol.js";
 import { armChoices, armedOf, armedSentence } from "./armed.js";
 import { lead, orderedClauses } from "./chips.js";
-import { colorable, sortKey, sortOf } from "./controls.js";
+import { sortKey, sortOf } from "./controls.js";
 import { placeholder } from "./filterbox.js";
 
 const count = (n: number) => n.toLocaleString("en-US");
@@ -50,11 +51,15 @@ describe("chips", () => {
     expect(sources).toEqual(["text", "legend", "facet:b", "facet:a"]);
   });
 
+  test("a newcomer reads what to do next", () => {
+    expect(lead(state, count)).toContain("select");
+    expect(lead({ ...state, selection: { ...state.selection, count: 3 } }, count)).toContain("T tags");
+  });
+
   test("without a filter the missing samples are explained", () => {
-    expect(lead(state, count)).toBe("no filter");
-    expect(lead({ ...state, filter: { ...state.filter, count: 58_990 } }, count)).toBe("no filter, 1,010 excluded");
+    expect(lead({ ...state, filter: { ...state.filter, count: 58_990 } }, count)).toBe("1,010 excluded");
     const filtered = { ...state, filter: { ...state.filter, count: 12, clauses: [clause("text")] } };
-    expect(lead(filtered, count)).toBe("filter");
+    expect(lead(filtered, count)).toBe("Filter");
   });
 });
 
@@ -72,7 +77,14 @@ describe("lists of the top bar", () => {
   });
 
   test("names of single samples and structures are no colours", () => {
-    expect(colorable(state)).toEqual(["label"]);
+    expect(colorable(state.columns).map(({ name }) => name)).toEqual(["label"]);
+  });
+
+  test("numbers that only the house needs are offered in no list", () => {
+    const columns = [...state.columns, { name: "media_revision", type: "UINTEGER", kind: "number" } as const];
+    for (const offered of [colorable, sortable, captionable]) {
+      expect(offered(columns).map(({ name }) => name)).not.toContain("media_revision");
+    }
   });
 
   test("the example in the empty filter box names columns that exist", () => {

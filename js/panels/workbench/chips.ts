@@ -12,12 +12,20 @@ export function orderedClauses(clauses: readonly Clause[]): Clause[] {
     .map(({ clause }) => clause);
 }
 
-/** In front of the chips. How many pass stands in the count beside the filter box; what was excluded stands nowhere else. */
+/**
+ * In front of the chips; without a filter, what one can do next. How many pass stands in the count beside the filter box; what was
+ * excluded stands nowhere else.
+ */
 export function lead(state: SessionState, formatCount: (n: number) => string): string {
   const { filter, sampleCount } = state;
-  if (filter.clauses.length > 0) return "filter";
+  if (filter.clauses.length > 0) return "Filter";
+  if (sampleCount === 0) return "";
   const excluded = sampleCount - filter.count;
-  return excluded > 0 ? `no filter, ${formatCount(excluded)} excluded` : "no filter";
+  const next =
+    state.selection.count > 0
+      ? "T tags them, a digit labels them, ? shows every key"
+      : "Draw around points, or drag over pictures, to select them";
+  return excluded > 0 ? `${formatCount(excluded)} excluded` : next;
 }
 
 export function chips(hub: HubExports, state: SessionState, clear: (sources: string[]) => void): TemplateResult {
@@ -38,12 +46,12 @@ export function chips(hub: HubExports, state: SessionState, clear: (sources: str
           </button></span
         >`,
       )}
-      ${
-        clauses.length > 1
-          ? html`<button type="button" class="di-quiet" @click=${() => clear(clauses.map((clause) => clause.source))}>
-              clear all
-            </button>`
-          : nothing
-      }
-    </div>`;
+    </div>
+    ${
+      clauses.length > 1
+        ? html`<button type="button" class="di-quiet" @click=${() => clear(clauses.map((clause) => clause.source))}>
+            clear all
+          </button>`
+        : nothing
+    }`;
 }

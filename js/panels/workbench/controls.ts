@@ -1,22 +1,8 @@
 /** The two lists of the top bar: colour of the plot, order of the grid. */
 import type { TemplateResult } from "lit-html";
+import { colorable, sortable } from "../../core/columns.js";
 import type { HubExports } from "../../core/contract.js";
 import type { SessionState, Sort } from "../../core/protocol.js";
-
-// As the scatter has it: a colour for each of thousands of texts says nothing.
-const COLORABLE: ReadonlySet<string> = new Set(["category", "number", "bool", "time"]);
-
-/** The columns that make sense as colours; the label first. */
-export function colorable(state: SessionState): string[] {
-  const fit = state.columns.filter((column) => COLORABLE.has(column.kind)).map((column) => column.name);
-  return [...fit.filter((name) => name === "label"), ...fit.filter((name) => name !== "label")];
-}
-
-export function sortable(state: SessionState): string[] {
-  return state.columns
-    .filter((column) => column.kind !== "other" && column.name !== "content_hash")
-    .map(({ name }) => name);
-}
 
 /** Which entry of the list a sort is; columns carry a prefix, so that a column may be called "added". */
 export function sortKey(sort: Sort): string {
@@ -36,10 +22,10 @@ export function colorControl(
   choose: (column: string | null) => void,
 ): TemplateResult {
   const { html, nothing } = hub.lit;
-  const columns = colorable(state);
+  const columns = colorable(state.columns).map(({ name }) => name);
   if (color !== null && !columns.includes(color)) columns.push(color);
   return html`<label class="di-control"
-    ><span>colour</span
+    ><span>Colour</span
     ><select
       class="dataide-select"
       aria-label="Colour by"
@@ -56,12 +42,12 @@ export function sortControl(hub: HubExports, state: SessionState, choose: (sort:
   const { html, nothing } = hub.lit;
   const { sort } = state;
   const key = sortKey(sort);
-  const columns = sortable(state);
+  const columns = sortable(state.columns);
   const entry = (value: string, text: string) =>
     html`<option value=${value} ?selected=${value === key}>${text}</option>`;
   const turn = sort.descending ? "Descending; click for ascending" : "Ascending; click for descending";
   return html`<label class="di-control"
-      ><span>sort</span
+      ><span>Sort</span
       ><select
         class="dataide-select"
         aria-label="Sort by"
@@ -69,7 +55,7 @@ export function sortControl(hub: HubExports, state: SessionState, choose: (sort:
         @change=${(event: Event) => choose(sortOf((event.target as HTMLSelectElement).value, sort))}
       >
         ${sort.by === "similar" ? entry("similar", `similar to ${sort.label}`) : nothing} ${entry("added", "order of arrival")}
-        ${columns.map((name) => entry(`column:${name}`, name))}
+        ${columns.map(({ name }) => entry(`column:${name}`, name))}
       </select></label
     ><button
       type="button"

@@ -5,7 +5,9 @@ import {
   type Choice,
   choiceOf,
   DEFAULT_CHOICE,
+  DEFAULT_HEIGHT_PX,
   dragged,
+  fittedHeight,
   folded,
   heightOf,
   LEAST_HEIGHT_PX,
@@ -19,6 +21,8 @@ const KEY_STEP_PX = 16;
 const TITLES: Record<Part, string> = { facets: "Facets", scatter: "Plot", grid: "Pictures" };
 /** JupyterLab's "Create New View for Output": a tab of its own, which the workbench then fills. */
 const OWN_TAB = ".jp-LinkedOutputView";
+/** What scrolls in JupyterLab and in the classic notebook. */
+const NOTEBOOK = ".jp-WindowedPanel-outer, .jp-Notebook";
 
 export type Keep = (name: string, value: string | number | boolean | null) => void;
 
@@ -32,6 +36,8 @@ export class Frame {
   readonly #choice: Signal<Choice>;
   readonly #size: Signal<{ width: number; height: number }>;
   readonly #height: Signal<number>;
+  #notebook: HTMLElement | null = null;
+  #fitted = false; // nobody chose a height
 
   constructor(
     readonly hub: HubExports,
@@ -60,14 +66,29 @@ export class Frame {
   configure(config: Record<string, unknown>): void {
     this.#choice.value = choiceOf(config);
     // A workbench in a tab of its own has the tab's height, whatever was chosen in the notebook.
-    if (!this.root.classList.contains("di-fills")) this.#height.value = heightOf(config);
+    if (this.root.classList.contains("di-fills")) return;
+    this.#height.value = heightOf(config);
+    this.#fitted = this.#height.value === DEFAULT_HEIGHT_PX;
+    this.#fit();
+  }
+
+  #fit(): void {
+    const seen = this.#notebook?.clientHeight ?? 0;
+    if (this.#fitted && seen > 0) this.#height.value = fittedHeight(seen);
   }
 
   #measured(width: number, height: number): void {
     if (width > 0) this.#size.value = { width, height };
+    // Only now is it in the page.
+    if (!this.#notebook) {
+      this.#notebook = this.root.closest<HTMLElement>(NOTEBOOK);
+      if (this.#notebook) this.hub.dom.onResize(this.#notebook, () => this.#fit(), this.signal);
+      this.#fit();
+    }
     const tab = this.root.closest<HTMLElement>(OWN_TAB);
     if (!tab || this.root.classList.contains("di-fills")) return;
     this.root.classList.add("di-fills");
+    this.#fitted = false;
     const fill = () => {
       // What stands above the workbench in its tab, and as much below it.
       const above = this.root.getBoundingClientRect().top - tab.getBoundingClientRect().top + tab.scrollTop;
@@ -215,6 +236,7 @@ export class Frame {
     edge.setAttribute("aria-orientation", "horizontal");
     edge.setAttribute("aria-label", "Height of the workbench");
     const set = (height: number) => {
+      this.#fitted = false;
       this.#height.value = Math.round(Math.max(LEAST_HEIGHT_PX, height));
     };
     const down = (event: PointerEvent) => {

@@ -5,6 +5,7 @@ import {
   DEFAULT_CHOICE,
   DEFAULT_HEIGHT_PX,
   dragged,
+  fittedHeight,
   folded,
   heightOf,
   layout,
@@ -73,5 +74,13 @@ describe("what was kept", () => {
     expect(choiceOf({ facets_px: "wide", grid_share: Number.NaN })).toEqual(DEFAULT_CHOICE);
     expect(heightOf({ height_px: 900 })).toBe(900);
     expect(heightOf({ height_px: -4 })).toBe(DEFAULT_HEIGHT_PX);
+  });
+});
+
+describe("the height nobody chose", () => {
+  test("in a low window the bar of decisions is in sight without scrolling", () => {
+    expect(fittedHeight(580)).toBeLessThan(580);
+    expect(fittedHeight(2000)).toBe(DEFAULT_HEIGHT_PX);
+    expect(fittedHeight(100)).toBeGreaterThan(400);
   });
 });

@@ -30,7 +30,10 @@ export const SPLITTER_PX = 1;
 export const STACK_BELOW_PX = 700;
 export const RAIL_BELOW_PX = 900;
 export const LEAST_HEIGHT_PX = 360;
-export const DEFAULT_HEIGHT_PX = 640;
+/** As in dataide/widgets/workbench.py. Somebody who asks for another height gets it. */
+export const DEFAULT_HEIGHT_PX = 720;
+const LEAST_FITTED_PX = 440;
+const MARGIN_PX = 24;
 
 const LEAST: Record<Part, number> = { facets: 168, scatter: 220, grid: 190 };
 
@@ -113,6 +116,11 @@ export function choiceOf(config: Record<string, unknown>): Choice {
 export function heightOf(config: Record<string, unknown>): number {
   const value = config.height_px;
   return typeof value === "number" && value > 0 ? Math.max(LEAST_HEIGHT_PX, value) : DEFAULT_HEIGHT_PX;
+}
+
+/** The height nobody chose: all of it is to be in sight at once, bars included, in a notebook `seen` px high. */
+export function fittedHeight(seen: number): number {
+  return clamp(seen - MARGIN_PX, LEAST_FITTED_PX, DEFAULT_HEIGHT_PX);
 }
 
 /** `low` wins over `high`: a part that is too small is better than one that is not there. */

@@ -23,7 +23,8 @@ const KEYS = [
   ["/", "Filter box"],
   ["Drag", "Lasso in the plot, box in the pictures, range in a histogram"],
   ["Shift, Alt", "With a lasso: add, take away"],
-  ["Wheel", "Zoom the plot"],
+  ["Wheel", "Zoom the plot; Space + drag moves it"],
+  ["B, P, C", "In the plot: box, pan, centre"],
   ["Arrows", "Move in the pictures; Shift extends"],
   ["Space", "Toggle the picture or the value"],
   ["+ −", "Larger and smaller pictures"],
@@ -146,8 +147,12 @@ export class Workbench {
     >
       <kbd aria-hidden="true">${key}</kbd>${key === label ? hub.lit.nothing : html`<span>${label}</span>`}
     </button>`;
+    const digits = hub.ui.digits();
     hub.lit.render(
-      html`<div class="di-digits" role="group" aria-label="Label by digit">${hub.ui.digits().map(digit)}</div>
+      html`<div class="di-digits" role="group" aria-label="Label by digit">
+          ${digits.length > 0 ? html`<span class="di-digits-title" aria-hidden="true">label</span>` : hub.lit.nothing}
+          ${digits.map(digit)}
+        </div>
         ${armedControl(hub, this.root, state)}`,
       this.#extra,
     );

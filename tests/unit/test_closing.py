@@ -1,0 +1,106 @@
+"""Closing a session while something else still reads it or writes to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import dataide as di
+from dataide.errors import SessionClosed
+from dataide.storage.database import Database
+
+
+def endless(started: threading.Event) -> pa.RecordBatchReader:
+    """A table without an end: a query over it runs until it is interrupted."""
+    batch = pa.record_batch({"n": np.arange(2_000)})
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        while True:
+            yield batch
+            started.set()
+
+    return pa.RecordBatchReader.from_batches(batch.schema, batches())
+
+
+def counted(database: Database, started: threading.Event) -> None:
+    with database.query("SELECT count(*) FROM endless", frames={"endless": endless(started)}) as cursor:
+        cursor.fetchall()
+
+
+def in_arrow(database: Database, started: threading.Event) -> None:
+    database.arrow("SELECT sum(n) FROM endless", frames={"endless": endless(started)})
+
+
+@pytest.mark.parametrize("use", [counted, in_arrow])
+def test_closing_stops_the_queries_of_other_threads(
+    tmp_path: Path, use: Callable[[Database, threading.Event], None]
+) -> None:
+    session = di.open(tmp_path / "pets.duckdb")
+    session.add_arrays(np.zeros((3, 8, 8), np.uint8), progress=False)
+    database, started = session.context.database, threading.Event()
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            use(database, started)
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert started.wait(30)
+    session.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert [type(error) for error in raised] == [SessionClosed]
+    with duckdb.connect(str(tmp_path / "pets.duckdb")) as plain:
+        assert plain.execute("SELECT count(*) FROM sample").fetchall() == [(3,)]
+
+
+def test_sql_that_closing_cuts_off_says_that_the_session_was_closed(tmp_path: Path) -> None:
+    session = di.open(tmp_path / "pets.duckdb")
+    answer, started = {}, threading.Event()
+
+    def ask() -> None:
+        try:
+            session.sql("SELECT count(*) FROM endless", endless=endless(started))
+        except Exception as error:
+            answer["code"] = getattr(error, "code", None)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert started.wait(30)
+    session.close()
+    thread.join(30)
+    assert answer == {"code": "session_closed"}
+
+
+def test_closing_waits_for_a_write_that_is_under_way(tmp_path: Path) -> None:
+    database = Database(tmp_path / "pets.duckdb")
+    began, finish = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with database.write() as cursor:
+            began.set()
+            assert finish.wait(30)
+            cursor.execute("INSERT INTO data.meta VALUES ('written', 'yes')")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert began.wait(30)
+    closer = threading.Thread(target=database.close)
+    closer.start()
+    finish.set()
+    writer.join(30)
+    closer.join(30)
+    assert database.closed
+    with duckdb.connect(str(tmp_path / "pets.duckdb"), read_only=True) as plain:
+        assert plain.execute("SELECT value FROM data.meta WHERE key = 'written'").fetchall() == [("yes",)]
+    with pytest.raises(SessionClosed), database.write():
+        pass
