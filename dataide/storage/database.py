@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 import shutil
 import threading
 import weakref
@@ -26,6 +27,8 @@ Cursor = duckdb.DuckDBPyConnection
 DatabaseError = duckdb.Error
 _log = logging.getLogger(__name__)
 _alive: weakref.WeakSet[Database] = weakref.WeakSet()
+# Ctrl-C while DuckDB reads a lent table comes out of it as an error of its own with these words.
+_INTERRUPTED = re.compile(r"(?:^|\n|failed: )KeyboardInterrupt(?::|\s|$)")
 
 
 class Database:
@@ -370,6 +373,10 @@ def registered(cursor: Cursor, frames: Mapping[str, Any]) -> Iterator[None]:
             cursor.register(name, frame)
             names.append(name)
         yield
+    except duckdb.Error as error:
+        if _INTERRUPTED.search(str(error)):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for name in names:
             # After a failed statement the transaction takes nothing more until it is rolled back.

@@ -183,3 +183,15 @@ describe("labels by digit", () => {
     expect(labels.slice(0, 3)).toEqual(["9", "10", "b"]);
   });
 });
+
+describe("the ring of the focus", () => {
+  it("stays away after a press of the mouse and comes with the arrows", () => {
+    attach(() => true);
+    root.dispatchEvent(new MouseEvent("pointerdown", { bubbles: true }));
+    press("t");
+    expect(document.activeElement).toBe(root);
+    expect(root.hasAttribute("data-dataide-pressed")).toBe(true);
+    press("ArrowRight");
+    expect(root.hasAttribute("data-dataide-pressed")).toBe(false);
+  });
+});

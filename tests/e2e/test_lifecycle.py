@@ -10,7 +10,7 @@ from tests.e2e.conftest import Lab
 from tests.e2e.gestures import LEFT_HALF, answer_prompt, drag, plot, selected, tiles
 from tests.e2e.test_main_job import OPEN, wait_for, workbench
 
-# Far longer than anybody waits for an answer: what is answered, is answered while they run. The kernel ends with the test.
+# Far longer than anybody waits for an answer: what is answered, is answered while they run. The test ends the kernel.
 LONG = "import time; time.sleep(600)"
 LOOP = "import time\nend = time.time() + 600\nloss = 1.0\nwhile time.time() < end:\n    loss = loss * 0.999 + 1e-6"
 

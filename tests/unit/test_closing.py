@@ -1,4 +1,4 @@
-"""Closing a session while something else still reads it or writes to it."""
+"""Ends that come in between: closing while something still reads or writes, and Ctrl-C inside DuckDB."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 import dataide as di
 from dataide.errors import SessionClosed
-from dataide.storage.database import Database
+from dataide.storage.database import Database, registered
 
 
 def endless(started: threading.Event) -> pa.RecordBatchReader:
@@ -104,3 +104,35 @@ def test_closing_waits_for_a_write_that_is_under_way(tmp_path: Path) -> None:
         assert plain.execute("SELECT value FROM data.meta WHERE key = 'written'").fetchall() == [("yes",)]
     with pytest.raises(SessionClosed), database.write():
         pass
+
+
+def interrupted() -> pa.RecordBatchReader:
+    """A table in the middle of which somebody types Ctrl-C."""
+    batch = pa.record_batch({"n": [1]})
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield batch
+        raise KeyboardInterrupt
+
+    return pa.RecordBatchReader.from_batches(batch.schema, batches())
+
+
+class InterruptedAtOnce:
+    def __arrow_c_schema__(self) -> object:
+        return pa.schema({"n": pa.int64()}).__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("lent", [interrupted, InterruptedAtOnce])
+def test_ctrl_c_while_duckdb_reads_a_lent_table_is_ctrl_c(tmp_path: Path, lent: Callable[[], object]) -> None:
+    with di.open(tmp_path / "pets.duckdb") as session:
+        database = session.context.database
+        with pytest.raises(KeyboardInterrupt), database.query("SELECT * FROM lent", frames={"lent": lent()}) as cursor:
+            cursor.fetchall()
+        with pytest.raises(KeyboardInterrupt), database.write() as cursor, registered(cursor, {"lent": lent()}):
+            cursor.execute("INSERT INTO data.meta SELECT n, n FROM lent").fetchall()
+        assert session.sql("SELECT 1").fetchall() == [(1,)]
+        session.add_arrays(np.zeros((3, 8, 8), np.uint8), progress=False)
+        assert len(session) == 3

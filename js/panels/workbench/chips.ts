@@ -31,7 +31,7 @@ export function lead(state: SessionState, formatCount: (n: number) => string): s
 export function chips(hub: HubExports, state: SessionState, clear: (sources: string[]) => void): TemplateResult {
   const { html, nothing } = hub.lit;
   const clauses = orderedClauses(state.filter.clauses);
-  return html`<span class="di-lead">${lead(state, hub.dom.formatCount)}</span>
+  return html`<span class="di-lead" title=${lead(state, hub.dom.formatCount)}>${lead(state, hub.dom.formatCount)}</span>
     <div class="di-chips" role="group" aria-label="Active filters">
       ${clauses.map(
         (clause) => html`<span class="di-chip" title=${clause.sentence}

@@ -150,8 +150,14 @@ export class Workbench {
     const digits = hub.ui.digits();
     hub.lit.render(
       html`<div class="di-digits" role="group" aria-label="Label by digit">
-          ${digits.length > 0 ? html`<span class="di-digits-title" aria-hidden="true">label</span>` : hub.lit.nothing}
-          ${digits.map(digit)}
+          ${
+            digits[0]
+              ? html`<span class="di-digits-first"
+                  ><span class="di-digits-title" aria-hidden="true">label</span>${digit(digits[0])}</span
+                >`
+              : hub.lit.nothing
+          }
+          ${digits.slice(1).map(digit)}
         </div>
         ${armedControl(hub, this.root, state)}`,
       this.#extra,
