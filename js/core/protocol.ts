@@ -67,6 +67,7 @@ export interface SessionState {
   queues: NameCount[];
   projections: ProjectionInfo[];
   selection: { count: number; version: number; lead?: number }; // `lead` changes when the grid shows another selection first
+  mediaVersion?: number; // changes when pictures are replaced: what was kept of them is old
   filter: { count: number; version: number; text: string; clauses: Clause[] };
   history: { undo: string | null; redo: string | null }; // the sentence of what would be undone or redone
   sort: Sort;

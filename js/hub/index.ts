@@ -31,6 +31,14 @@ function initialize({ model, signal: ending }: { model: AnyModel<HubModel>; sign
   keyboard = new Keyboard(sharedKeys({ client, store, ui }), ending);
   const images = new ImageCache();
 
+  // Before any panel hears of it, so that none draws a picture that has been replaced.
+  let mediaVersion = store.state.value?.mediaVersion;
+  dom.effectUntil(ending, () => {
+    const now = store.state.value?.mediaVersion;
+    if (now === mediaVersion) return;
+    if (mediaVersion !== undefined) images.clear();
+    mediaVersion = now;
+  });
   model.on("msg:custom", (message: unknown, buffers: DataView[]) => client.receive(message, buffers));
   endWithKernel(model, ending, () => {
     client.end(RESTARTED);

@@ -190,6 +190,7 @@ export class Grid {
         // Another order is another place to be: what was at this height is elsewhere now.
         if (this.#order !== "") this.#scrollTo(0);
         this.#order = order;
+        this.pages.problems.clear();
         this.selecting.anchor = 0;
         this.focused = 0;
       }
@@ -269,7 +270,7 @@ export class Grid {
   #orderOf(state: SessionState | null): string {
     return state === null
       ? ""
-      : JSON.stringify([state.filter.version, state.sort, state.sampleCount, state.selection.lead]);
+      : JSON.stringify([state.filter.version, state.sort, state.sampleCount, state.selection.lead, state.mediaVersion]);
   }
 
   #wanted(state: SessionState | null) {

@@ -85,7 +85,7 @@ export class Hover {
 
   private async peek(index: number): Promise<void> {
     const known = this.peeks.get(index);
-    if (known && (known.mime === null || this.hub.images.get(known.no, PICTURE_PX))) return this.open(index, known);
+    if (known && this.hub.images.get(known.no, PICTURE_PX)) return this.open(index, known);
     const projection = this.options.projection();
     if (projection === null) return;
     const body = { projection, index, px: PICTURE_PX };
