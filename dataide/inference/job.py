@@ -12,6 +12,7 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int, str], None]  # done, total, what is being done
 
 _running: weakref.WeakSet[Job[object]] = weakref.WeakSet()
+_GOODBYE_S = 5.0  # for the thread's last steps, once the result is there
 
 
 class Job(Generic[Result]):
@@ -86,7 +87,13 @@ class Job(Generic[Result]):
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits until the job has ended, at most `timeout_s`; says whether it has."""
-        return self._finished.wait(timeout_s)
+        if not self._finished.wait(timeout_s):
+            return False
+        # The thread still gives back its DuckDB cursor. Python may be at its end right after this, and a cursor that
+        # waits for the interpreter lock then takes the whole process down.
+        if self._thread is not threading.current_thread():
+            self._thread.join(_GOODBYE_S)
+        return True
 
     def result(self, timeout_s: float | None = None) -> Result:
         """The result, as soon as it is there; errors of the work are raised here.
@@ -94,7 +101,7 @@ class Job(Generic[Result]):
         Raises:
             TimeoutError: the job has not ended within `timeout_s`.
         """
-        if not self._finished.wait(timeout_s):
+        if not self.wait(timeout_s):
             raise TimeoutError(f"{self!r} It has not ended within {timeout_s} s.")
         if self._error is not None:
             raise self._error
@@ -109,7 +116,7 @@ class Job(Generic[Result]):
                     progress(self.done, self.total, self.sentence)
         except KeyboardInterrupt:
             self.cancel()
-            self._finished.wait(30)
+            self.wait(30)
             raise
         result = self.result()
         if progress is not None:
