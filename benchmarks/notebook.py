@@ -1,7 +1,7 @@
 """The feel of it, in a real JupyterLab: seconds to the first pictures and points, and what a lasso costs.
 
-10,000 pictures made here and a map of them, in JupyterLab and Chromium as in the browser tests. Peers are measured in
-the same run of the same machine: jupyter-scatter for the points, a cell of base64 pictures for the grid.
+10,000 pictures made here and a map of them, in JupyterLab and Chromium as in the browser tests. jupyter-scatter, with
+as many points, is measured in the same run.
 """
 
 from __future__ import annotations
@@ -66,17 +66,6 @@ frame = pd.DataFrame({{"x": rng.normal(size={N}), "y": rng.normal(size={N})}})
 frame["c"] = rng.integers(0, 10, {N}).astype(str)
 frame["c"] = frame["c"].astype("category")""",
     "jscatter.Scatter(data=frame, x='x', y='y', color_by='c', height=500).show()",
-]
-BASE64_GRID = [
-    f"""import base64, io, numpy as np
-from PIL import Image
-from IPython.display import HTML
-def png(array):
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "png")
-    return base64.b64encode(file.getvalue()).decode()
-pictures = np.random.default_rng(0).integers(0, 255, ({N}, 32, 32, 3), dtype="uint8")""",
-    "HTML(''.join(f'<img width=96 src=\"data:image/png;base64,{png(p)}\">' for p in pictures))",
 ]
 
 
@@ -177,12 +166,8 @@ def measure() -> dict[str, Any]:
         def points(lab: Lab) -> float:
             return since_start(start_last(lab, JSCATTER, "none").page, "points")
 
-        def pictures(lab: Lab) -> float:
-            return since_start(start_last(lab, BASE64_GRID, ".jp-OutputArea-output img").page, "pictures")
-
         peers = {
             "peer_jupyter_scatter_first_points_s": median([in_lab(server, points) for _ in range(PEER_RUNS)]),
-            "peer_base64_grid_first_screenful_s": median([in_lab(server, pictures) for _ in range(PEER_RUNS)]),
         }
     finally:
         server.close()
