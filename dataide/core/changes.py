@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 Topic = Literal["data", "selection", "filter", "sort", "armed", "schema", "progress"]
@@ -23,6 +24,7 @@ class Changes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callbacks: list[Callback] = []
+        self._held = threading.local()
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Calls `callback(topic)` after each change, until the returned function is called."""
@@ -36,12 +38,31 @@ class Changes:
 
         return unsubscribe
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Tells of this thread's changes at the end, each topic once: nobody draws half of what is happening."""
+        if getattr(self._held, "topics", None) is not None:
+            yield
+            return
+        topics: dict[Topic, None] = {}
+        self._held.topics = topics
+        try:
+            yield
+        finally:
+            self._held.topics = None
+            for topic in topics:
+                self.notify(topic)
+
     def notify(self, topic: Topic) -> None:
         """Tells every subscriber. What fails in one is logged and does not reach the others, nor the change itself."""
         if topic not in TOPICS:
             raise ValueError(f"{topic!r} is not one of the topics {', '.join(TOPICS)}")
         with self._lock:
             callbacks = tuple(self._callbacks)
+        held: dict[Topic, None] | None = getattr(self._held, "topics", None)
+        if held is not None:
+            held[topic] = None
+            return
         for callback in callbacks:
             try:
                 callback(topic)

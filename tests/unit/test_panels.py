@@ -377,3 +377,14 @@ def test_a_tag_is_completed_however_many_there_are(session: di.Session) -> None:
     found = ask(session, "complete", what="tag", text="TAG 9998", cursor=8).body["items"]
     assert [item["text"] for item in found] == ["tag 9998"]
     assert len(ask(session, "hello").body["state"]["tags"]) == 1_000
+
+
+def test_panels_hear_of_a_lasso_and_its_armed_decision_only_when_both_are_done(tmp_path: Path) -> None:
+    with small_session(tmp_path) as session:
+        workspace = session.grid().workspace
+        workspace.arm({"verb": "tag", "arguments": {"tag": "glare"}})
+        heard: list[tuple[str, int]] = []
+        session.context.changes.subscribe(lambda topic: heard.append((topic, session.tags.get("glare", 0))))
+        shape = {"type": "samples", "nos": [1, 2, 3]}
+        OPERATIONS["select"](workspace, {"shape": shape, "mode": "replace", "source": "scatter", "uuid": "u"})
+        assert heard == [("selection", 3), ("data", 3)]

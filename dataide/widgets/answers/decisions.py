@@ -49,12 +49,14 @@ def select(workspace: Workspace, ask: SelectAsk) -> Reply:
     chosen = resolved(workspace, shape)
     whole = shape["type"] in ("none", "invert")  # these say what the selection is, not what comes to it
     mode = "replace" if whole else ask["mode"]
-    count = workspace.selection.combine(chosen, mode, ask["source"])
     armed = workspace.armed
     decision: ActAnswer | None = None
-    if armed is not None and "uuid" in ask:
-        target: Target = {"type": "selection"}
-        decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]})
+    # The panels hear of both at once: what they then ask for would hold up the commit.
+    with workspace.changes.together():
+        count = workspace.selection.combine(chosen, mode, ask["source"])
+        if armed is not None and "uuid" in ask:
+            target: Target = {"type": "selection"}
+            decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]})
     answer: SelectAnswer = {
         "decision": decision,
         "count": count,
