@@ -104,6 +104,12 @@ class Selection:
         self._changes.notify("selection")
         return count
 
+    def chosen(self, nos_or_mask: NDArray[Any], mode: Mode = "replace", source: str = "") -> NDArray[np.uint32]:
+        """Combines, and returns what just this gesture selected, whoever selects something else right after."""
+        with self._lock:
+            self.combine(nos_or_mask, mode, source)
+            return self.nos()
+
     def clear(self, source: str = "") -> None:
         """Selects nothing."""
         self.combine(np.zeros(0, dtype=bool), "replace", source)

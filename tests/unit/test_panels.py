@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import dataide as di
+from dataide.core import actions
 from dataide.errors import DataideError, StaleOrder, UnknownColumn
 from dataide.widgets import protocol
-from dataide.widgets.answers import OPERATIONS
+from dataide.widgets.answers import OPERATIONS, decisions
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.hub import Hub
 from dataide.widgets.wire import check
@@ -388,3 +389,21 @@ def test_panels_hear_of_a_lasso_and_its_armed_decision_only_when_both_are_done(t
         shape = {"type": "samples", "nos": [1, 2, 3]}
         OPERATIONS["select"](workspace, {"shape": shape, "mode": "replace", "source": "scatter", "uuid": "u"})
         assert heard == [("selection", 3), ("data", 3)]
+
+
+def test_an_armed_lasso_decides_about_what_it_caught_though_a_cell_selects_at_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_session(tmp_path) as session:
+        workspace = session.grid().workspace
+        workspace.arm({"verb": "tag", "arguments": {"tag": "glare"}})
+        read = actions.from_wire
+
+        def meanwhile(*said: Any) -> Any:
+            session.select(["s020"])
+            return read(*said)
+
+        monkeypatch.setattr(decisions, "from_wire", meanwhile)
+        shape = {"type": "samples", "nos": [1, 2, 3]}
+        OPERATIONS["select"](workspace, {"shape": shape, "mode": "replace", "source": "scatter", "uuid": "u"})
+        assert session.where(tag="glare").ids() == ["s001", "s002", "s003"]

@@ -53,13 +53,13 @@ def select(workspace: Workspace, ask: SelectAsk) -> Reply:
     decision: ActAnswer | None = None
     # The panels hear of both at once: what they then ask for would hold up the commit.
     with workspace.changes.together():
-        count = workspace.selection.combine(chosen, mode, ask["source"])
+        nos = workspace.selection.chosen(chosen, mode, ask["source"])
         if armed is not None and "uuid" in ask:
             target: Target = {"type": "selection"}
-            decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]})
+            decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]}, nos)
     answer: SelectAnswer = {
         "decision": decision,
-        "count": count,
+        "count": len(nos),
         "version": workspace.selection.version,
         "python": select_python(workspace, shape, chosen, mode),
     }
@@ -217,14 +217,13 @@ def _arguments(arguments: dict[str, Any]) -> ActArguments:
 
 def act(workspace: Workspace, ask: ActAsk) -> Reply:
     """Carries out one decision; the answer goes out after it is in the file."""
-    return Reply(decided(workspace, ask))
+    return Reply(decided(workspace, ask, targeted(workspace, ask["target"])))
 
 
-def decided(workspace: Workspace, ask: ActAsk) -> ActAnswer:
-    """Commits one decision and says what it did."""
+def decided(workspace: Workspace, ask: ActAsk, nos: Array) -> ActAnswer:
+    """Commits one decision about these samples and says what it did."""
     action = from_wire(ask["verb"], ask["arguments"])
     target = ask["target"]
-    nos = targeted(workspace, target)
     if target["type"] == "selection":
         said = f"the selection ({samples(len(nos))})"
     else:
