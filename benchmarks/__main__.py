@@ -1,5 +1,7 @@
 """`make bench`, or `python -m benchmarks [NAME ...]`: runs the benchmarks, prints a table, writes JSON.
 
+`python -m benchmarks.scale` compares sizes and peers, which takes long; `python -m benchmarks table` shows its results.
+
 A benchmark is a module of this folder with a function `measure()`. It returns figures by name and, under "limits", the
 bounds that some of them have. Each runs in a process of its own, so that none warms up another.
 """
@@ -16,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tables
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 RUN = "import importlib, json, sys; print(json.dumps(importlib.import_module(sys.argv[1]).measure()))"
@@ -23,6 +27,12 @@ RUN = "import importlib, json, sys; print(json.dumps(importlib.import_module(sys
 
 def main(names: list[str]) -> int:
     """Returns how many figures are over their limit, and how many benchmarks failed."""
+    if names == ["table"]:
+        try:
+            print(tables.markdown(tables.newest()), end="")
+        except FileNotFoundError as error:
+            sys.exit(str(error))
+        return 0
     known = [file.stem for file in sorted(HERE.glob("*.py")) if "\ndef measure(" in file.read_text(encoding="utf-8")]
     if unknown := set(names) - set(known):
         sys.exit(f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(known)}.")

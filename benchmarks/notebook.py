@@ -17,6 +17,7 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks import subjects
 from tests.e2e.conftest import CHROMIUM_FLAGS, VIEWPORT, Lab, chromium_path
 from tests.e2e.gestures import LEFT_HALF, drag, plot
 from tests.e2e.notebook import Notebook
@@ -25,7 +26,6 @@ from tests.e2e.server import LabServer
 N = 10_000
 RUNS = 5
 PEER_RUNS = 3
-PEERS = Path(__file__).parent.parent / ".venv-peers"
 WATCH = (Path(__file__).parent / "watch.js").read_text()
 LIMITS = {
     "first_screenful_s": 1.0,
@@ -135,17 +135,6 @@ def in_lab(server: LabServer, job: Callable[[Lab], Any]) -> Any:
             chromium.close()
 
 
-def peers_python() -> str:
-    """An environment of their own for the peers, made once."""
-    python = PEERS / "bin" / "python"
-    if not python.exists():
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(PEERS)], check=True)
-        wanted = ["jupyterlab>=4.4", "jupyter-scatter", "pillow"]
-        subprocess.run([*uv, "pip", "install", "--quiet", "--python", str(python), *wanted], check=True)
-    return str(python)
-
-
 def median(runs: list[float]) -> float:
     return round(statistics.median(runs), 3)
 
@@ -160,7 +149,7 @@ def measure() -> dict[str, Any]:
             runs = [in_lab(server, lambda lab: workbench(lab, file)) for _ in range(RUNS)]
         finally:
             server.close()
-    server = LabServer(peers_python())
+    server = LabServer(subjects.python("jupyter_scatter"))
     try:
 
         def points(lab: Lab) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -18,9 +18,12 @@ from dataide.core.context import Context
 from dataide.core.opening import Registry, author_name, placed
 from dataide.core.selection import Mode
 from dataide.core.vectors import Vectors, named
+from dataide.formats.ways_in import WaysIn
 from dataide.storage import listings
 from dataide.storage.arrow import Result, read
 from dataide.storage.database import Database
+from dataide.storage.samples import with_pictures
+from dataide.widgets.warm import in_notebook, warm_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from dataide.core.journal import Event
+    from dataide.find.own_places import PlacesReport
     from dataide.find.projection import ProjectReport
-    from dataide.formats.ingest import Conflict, Report
     from dataide.formats.progress import Listener
     from dataide.inference.client import EmbedReport
     from dataide.inference.identity import ModelLike
@@ -68,11 +71,11 @@ class View(core_view.View):
             **options: batch_size=.
 
         Raises:
-            ModelError: the model cannot be had, or failed.
+            ModelError: none of the samples has a picture, or the model cannot be had, or failed.
         """
         from dataide.inference.client import embed
 
-        context, nos = self._context, self.nos()
+        context, nos = self._context, with_pictures(self._context.database, self.nos())
         job = embed(context.database, context.media, nos, model, name=name, wait=False, **options)
         return _shown(context, job, len(nos), progress, wait)
 
@@ -126,7 +129,7 @@ class View(core_view.View):
         return self._with().ranked(nos, f"similar to {said}", similarity=similarity)
 
 
-class Session:
+class Session(WaysIn):
     """One dataset: a DuckDB file with samples, labels, tags, queues, vectors and every decision.
 
     Make one with `dataide.open(path)`.
@@ -134,90 +137,6 @@ class Session:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-
-    # Into the session ------------------------------------------------------------------------------------------
-
-    def add_folder(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        label: Literal["folder"] | None = "folder",
-        on_conflict: Conflict = "skip",
-        **options: Any,
-    ) -> Report:
-        """Adds the pictures below a folder; they stay where they are. More in `dataide.formats.folder.add_folder`.
-
-        Args:
-            path: the folder.
-            label: "folder" takes the name of the folder that a picture lies in; None gives no labels.
-            on_conflict: what to do with ids that are there: skip, replace or error.
-            **options: progress=False for silence; split=, prefix=.
-        """
-        from dataide.formats.folder import add_folder
-
-        return self._added(add_folder, path, label=label, on_conflict=on_conflict, **options)
-
-    def add_frame(
-        self,
-        frame: Any,
-        *,
-        media: str = "path",
-        label: str | None = None,
-        sample_id: str | None = None,
-        on_conflict: Conflict = "skip",
-        **options: Any,
-    ) -> Report:
-        """Adds a row per sample: from pandas, Polars, Arrow, a DuckDB relation or a list of dicts.
-
-        Args:
-            frame: the rows; all further columns are kept.
-            media: the column of paths, URLs or image bytes.
-            label: the column of labels.
-            sample_id: the column of ids; without one a stable id is derived.
-            on_conflict: what to do with ids that are there: skip, replace or error.
-            **options: progress=False for silence; root=, the folder of relative paths.
-        """
-        from dataide.formats.frame import add_frame
-
-        given = {"media": media, "label": label, "sample_id": sample_id}
-        return self._added(add_frame, frame, **given, on_conflict=on_conflict, **options)
-
-    def add_arrays(
-        self,
-        images: NDArray[np.uint8],
-        label: Sequence[Any] | NDArray[Any] | None = None,
-        *,
-        sample_id: Sequence[str] | None = None,
-        on_conflict: Conflict = "skip",
-        progress: bool | Listener = True,
-        **columns: Any,
-    ) -> Report:
-        """Adds pictures of shape N×H×W or N×H×W×C, uint8; each further argument is a column of N values."""
-        from dataide.formats.arrays import add_arrays
-
-        given = {"label": label, "sample_id": sample_id, "on_conflict": on_conflict, "progress": progress}
-        return self._added(add_arrays, images, **given, **columns)
-
-    def add_parquet(
-        self,
-        glob: str | os.PathLike[str],
-        media: str = "image",
-        label: str | None = None,
-        *,
-        sample_id: str | None = None,
-        on_conflict: Conflict = "skip",
-        **options: Any,
-    ) -> Report:
-        """Adds the rows of Parquet files; the bytes of the pictures stay there and are read in place."""
-        from dataide.formats.parquet import add_parquet
-
-        given = {"media": media, "label": label, "sample_id": sample_id}
-        return self._added(add_parquet, glob, **given, on_conflict=on_conflict, **options)
-
-    def problems(self) -> pd.DataFrame:
-        """What could not be taken in or read, with the reason: at, source, media, code, reason."""
-        frame: pd.DataFrame = listings.problems(self.context.database).to_pandas()
-        return frame
 
     # Views -----------------------------------------------------------------------------------------------------
 
@@ -346,6 +265,31 @@ class Session:
         """Lays all samples out on a map; see `View.project`."""
         return self._all().project(method, **options)
 
+    def add_projection(
+        self,
+        name: str,
+        x: str | ArrayLike,
+        y: str | ArrayLike,
+        *,
+        sample_id: Sequence[str] | None = None,
+        view: View | None = None,
+    ) -> PlacesReport:
+        """Makes a map of places that you have already; one of the same name is replaced.
+
+        Args:
+            name: as in session.scatter(projection=name).
+            x: a column of numbers, or an array with a value for each sample, in the order of session.ids().
+            y: likewise. A sample without a value, or with NaN or infinity, has no place on the map.
+            sample_id: whose places the arrays are, where not of all.
+            view: the same, as a View: in its order.
+
+        Raises:
+            ImportProblem: x and y are no numbers, or not as many as samples.
+        """
+        from dataide.find.own_places import add_projection
+
+        return add_projection(self.context, name, x, y, sample_id=sample_id, view=self._all() if view is None else view)
+
     def similar(self, to: Any, k: int | None = 20, **options: Any) -> View:
         """The samples most similar to a sample id, a View or a picture, best first; see `View.similar`."""
         return self._all().similar(to, k, **options)
@@ -434,9 +378,6 @@ class Session:
     def _all(self) -> View:
         return View(self.context)
 
-    def _added(self, add: Callable[..., Report], what: Any, **options: Any) -> Report:
-        return add(self.context.database, self.context.media, what, **options)
-
 
 _sessions: Registry[Session] = Registry()
 
@@ -487,7 +428,10 @@ def open(
 
     def make() -> Session:
         database = Database(place, read_only=read_only)
-        return Session(Context(database, author or author_name(), allow=roots, view_type=View))
+        context = Context(database, author or author_name(), allow=roots, view_type=View)
+        if in_notebook():
+            warm_up(context)
+        return Session(context)
 
     return _sessions.get(place, make, read_only=read_only, allow=roots)
 

@@ -11,14 +11,16 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { engineSource } from "./panels/scatter/engine_source.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "..", "dataide", "static");
 const watch = process.argv.includes("--watch");
 
 const KB = 1024;
-const BUDGETS = { hub: 60 * KB, scatter: 60 * KB };
-const PANEL_BUDGET = 40 * KB;
+// The scatter plot carries, deflated, the module that its worker runs.
+const BUDGETS = { hub: 60 * KB, scatter: 80 * KB };
+const PANEL_BUDGET = 44 * KB;
 
 /** Bundle name -> the folder with its index.ts and style.css. */
 function folders() {
@@ -49,7 +51,7 @@ function builds() {
     if (existsSync(join(folder, "style.css"))) styles[name] = join(folder, "style.css");
   }
   return [
-    { ...shared, entryPoints: scripts, format: "esm", platform: "browser", metafile: true },
+    { ...shared, entryPoints: scripts, format: "esm", platform: "browser", metafile: true, plugins: [engineSource] },
     { ...shared, entryPoints: styles },
   ].filter((build) => Object.keys(build.entryPoints).length > 0);
 }

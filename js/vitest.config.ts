@@ -1,6 +1,8 @@
 import { defineConfig } from "vitest/config";
+import { engineSourceForTests } from "./panels/scatter/engine_source.mjs";
 
 export default defineConfig({
+  plugins: [engineSourceForTests],
   test: {
     environment: "jsdom",
     include: ["**/*.test.ts"],

@@ -27,7 +27,7 @@ class Action:
     verb: ClassVar[str]
 
     def apply(self, cursor: Cursor, event: int, columns: Mapping[str, str]) -> int:
-        """Changes what is not so already, and notes it; `target` is lent to the cursor. Returns how many changed."""
+        """Changes what is not so already, and notes it; `temp.target` holds the samples. Returns how many changed."""
         raise NotImplementedError
 
     def arguments(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dataide.errors import UnknownSample, unknown_column
 from dataide.storage.query import name_of
+from dataide.storage.rows import rows_of
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
@@ -59,12 +60,14 @@ class Details:
     fields: list[Field]
 
 
-_CARDS = """
-    SELECT s.sample_no, s.sample_id, s.label, s.excluded, {caption}
-    FROM data.sample s WHERE s.sample_no BETWEEN $low AND $high AND s.sample_no IN (SELECT no FROM wanted)
+_TAGS = """
+    SELECT sample_no, tag FROM data.tag
+    WHERE sample_no BETWEEN $low AND $high AND sample_no IN (SELECT no FROM wanted) ORDER BY sample_no, tag
 """
-_TAGS = "SELECT sample_no, tag FROM data.tag WHERE sample_no IN (SELECT no FROM wanted) ORDER BY sample_no, tag"
-_QUEUED = "SELECT DISTINCT sample_no FROM data.task WHERE state = 'pending' AND sample_no IN (SELECT no FROM wanted)"
+_QUEUED = """
+    SELECT DISTINCT sample_no FROM data.task
+    WHERE state = 'pending' AND sample_no BETWEEN $low AND $high AND sample_no IN (SELECT no FROM wanted)
+"""
 
 
 def cards(database: Database, nos: Sequence[int], caption: str | None = None) -> list[Card]:
@@ -84,18 +87,18 @@ def cards(database: Database, nos: Sequence[int], caption: str | None = None) ->
     if caption is not None and caption not in columns and caption != "tags":
         raise unknown_column(caption, columns)
     shown = name_of(caption) if caption in columns and caption is not None else "NULL"
+    rows = rows_of(database, f"sample_id, label, excluded, {shown}", nos)
+    found = {
+        no: Card(no, sample_id, label, bool(excluded), as_text(value, LONGEST_CAPTION))
+        for no, (sample_id, label, excluded, value) in rows.items()
+    }
     wanted = {"no": np.asarray(nos, dtype=np.uint32)}
     bounds = {"low": min(nos), "high": max(nos)}
-    with database.query(_CARDS.format(caption=shown), bounds, frames={"wanted": wanted}) as cursor:
-        found = {
-            no: Card(no, sample_id, label, bool(excluded), as_text(value, LONGEST_CAPTION))
-            for no, sample_id, label, excluded, value in cursor.fetchall()
-        }
-    with database.query(_TAGS, frames={"wanted": wanted}) as cursor:
+    with database.query(_TAGS, bounds, frames={"wanted": wanted}) as cursor:
         for no, tag in cursor.fetchall():
             if no in found:
                 found[no].tags.append(tag)
-    with database.query(_QUEUED, frames={"wanted": wanted}) as cursor:
+    with database.query(_QUEUED, bounds, frames={"wanted": wanted}) as cursor:
         for (no,) in cursor.fetchall():
             if no in found:
                 found[no].queued = True

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dataide.core.predicate import PSEUDO, Predicate, column_named, parse
+from dataide.core.predicate import PSEUDO, Members, Predicate, column_named, parse
 from dataide.errors import FilterError
 from dataide.storage.query import listed, name_of
 from dataide.storage.query import text as quoted_text
@@ -140,7 +140,10 @@ def state(source: str, clause: Clause | Mapping[str, Any], columns: Mapping[str,
     known = {**columns, **PSEUDO}
     said = clause_of(clause) if isinstance(clause, Mapping) else clause
     sql = said.sql(known)
-    return Stated(source, said, said.sentence(known), said.column, sql, parse(sql, columns))
+    predicate = parse(sql, columns)
+    if isinstance(said, InClause | NotInClause) and said.column in PSEUDO:
+        predicate = replace(predicate, members=Members(said.column, said.values, isinstance(said, NotInClause)))
+    return Stated(source, said, said.sentence(known), said.column, sql, predicate)
 
 
 def clause_of(given: Mapping[str, Any]) -> Clause:

@@ -23,6 +23,8 @@ def nice_edges(low: float, high: float, bins: int, *, whole: bool = False) -> Ar
     if not high > low:
         half = 0.5 if whole or low == 0 else abs(low) / 20
         return np.array([low - half, low + half])
+    if not math.isfinite(high - low):
+        return np.array([low, high])
     step = _nice_step((high - low) / bins)
     if whole:
         step = max(1.0, math.ceil(step))

@@ -12,6 +12,7 @@ from dataide.core import clauses
 from dataide.core.clauses import Clause, SqlClause, Stated
 from dataide.core.predicate import parse
 from dataide.core.selection import fitted
+from dataide.core.touched import versions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class Filter:
 
     Attributes:
         version: grows by one whenever a clause changes.
+        passing: grows by one whenever other samples may pass, by a clause or because the data of a clause changed.
     """
 
     def __init__(self, database: Database, changes: Changes) -> None:
@@ -36,7 +38,11 @@ class Filter:
         self._lock = threading.RLock()
         self._stated: dict[str, Stated] = {}
         self._included = parse(_INCLUDED, {"excluded": "BOOLEAN"})
+        self._excluded = parse("excluded", {"excluded": "BOOLEAN"})
+        self._versions = versions(database)
         self._masks: dict[str, tuple[int, NDArray[np.bool_]]] = {}
+        self._together: dict[str | None, tuple[tuple[int, int], NDArray[np.bool_]]] = {}
+        self._passing: tuple[tuple[int, int], int] = ((-1, -1), -1)
         self.version = 0
 
     @property
@@ -88,35 +94,66 @@ class Filter:
             self.version += 1
         self._changes.notify("filter")
 
+    @property
+    def passing(self) -> int:
+        """Another number whenever the mask may be another one. Ask it before the mask, not after."""
+        with self._lock:
+            applied, version = self._applied(None), self.version
+        key = (version, self._versions.of(_columns_of(applied)))
+        with self._lock:
+            if self._passing[0] != key:
+                self._passing = (key, self._passing[1] + 1)
+            return self._passing[1]
+
     def mask(self, without: str | None = None) -> NDArray[np.bool_]:
-        """Which samples pass all clauses, by sample number. Do not write into it.
+        """Which samples pass all clauses, by sample number: the same array as long as they stay. Do not write into it.
 
         Args:
             without: a source whose own clause is left out, so that its facet still shows what else could be chosen.
         """
         with self._lock:
-            applied = [said.predicate for said in self._stated.values() if said.source != without]
+            applied, version = self._applied(without), self.version
+            known = self._together.get(without)
+        key = (version, self._versions.of(_columns_of(applied)))
+        if known is not None and known[0] == key:
+            return known[1]
+        masks = [self._mask_of(predicate) for predicate in applied]
+        count = self._database.sample_count
+        together = fitted(masks[0], count)
+        if len(masks) > 1:
+            together = np.logical_and.reduce([fitted(mask, count) for mask in masks])
+            together.setflags(write=False)
+        with self._lock:
+            self._together = {source: kept for source, kept in self._together.items() if kept[0][0] == version}
+            self._together[without] = (key, together)
+        return together
+
+    def _applied(self, without: str | None) -> list[Predicate]:
+        applied = [said.predicate for said in self._stated.values() if said.source != without]
         # Excluded samples are hidden unless a clause asks about being excluded.
         if not any("excluded" in predicate.columns for predicate in applied):
             applied.append(self._included)
-        masks = [self._mask_of(predicate) for predicate in applied]
-        if len(masks) == 1:
-            return fitted(masks[0], self._database.sample_count)
-        count = self._database.sample_count
-        together: NDArray[np.bool_] = np.logical_and.reduce([fitted(mask, count) for mask in masks])
-        together.setflags(write=False)
-        return together
+        return applied
 
     def _mask_of(self, predicate: Predicate) -> NDArray[np.bool_]:
-        revision = self._database.revision
+        # The version first: what is written meanwhile is looked at again next time.
+        version = self._versions.of(predicate.columns)
         with self._lock:
             known = self._masks.get(predicate.sql)
-        if known is not None and known[0] == revision:
+        if known is not None and known[0] == version:
             return known[1]
-        mask = predicate.mask(self._database)
+        if predicate is self._included:
+            # Few are excluded, as a rule, and few are quicker to fetch than all the others.
+            mask = ~self._excluded.mask(self._database)
+        else:
+            mask = predicate.mask(self._database)
         mask.setflags(write=False)
         with self._lock:
             current = {said.predicate.sql for said in self._stated.values()} | {predicate.sql, self._included.sql}
             self._masks = {sql: kept for sql, kept in self._masks.items() if sql in current}
-            self._masks[predicate.sql] = (revision, mask)
+            self._masks[predicate.sql] = (version, mask)
         return mask
+
+
+def _columns_of(applied: list[Predicate]) -> frozenset[str]:
+    return frozenset[str]().union(*(predicate.columns for predicate in applied))

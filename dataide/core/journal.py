@@ -15,7 +15,7 @@ from dataide.core import actions
 from dataide.core.actions import Action, Set, samples
 from dataide.errors import ActionError
 from dataide.storage import decisions
-from dataide.storage.database import DatabaseError, registered
+from dataide.storage.database import DatabaseError
 from dataide.storage.syntax import first_line
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Journal:
             raise _NothingChanged
         with self.database.write() as cursor:
             number = decisions.next_event(cursor)
-            with registered(cursor, {"target": {"sample_no": nos}}):
+            with decisions.targeted(cursor, nos):
                 count = action.apply(cursor, number, self.database.columns())
             if not count:
                 raise _NothingChanged
@@ -205,7 +205,8 @@ class Journal:
             return np.flatnonzero(array[: self.database.sample_count]).astype(np.uint32)
         if not array.size:
             return np.empty(0, dtype=np.uint32)
-        unique = np.unique(array)
+        # Numbers mostly come ascending; to sort half a million again costs more than to look.
+        unique = array if (array[1:] > array[:-1]).all() else np.unique(array)
         if unique[0] < 0:
             raise ActionError("Sample numbers start at 0.")
         return unique[unique < self.database.sample_count].astype(np.uint32)

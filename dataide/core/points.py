@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from dataide.errors import DataideError, did_you_mean
+from dataide.errors import ActionError, DataideError, did_you_mean
 
-from .codes import Array, Bars, Codes
+from . import cells, plot_building
+from .cells import Bounds, Cover
+from .codes import Array, Codes
+from .coloring import Coloring, Colorings
+from .gesture import Differing, inside_ring, ring_of
+from .plot_files import STEPS, DamagedPlot, PlotFile, arranged, scrambled, steps
 from .region import inside_box, inside_polygon
-from .selection import fitted
+from .touched import Touched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dataide.storage.database import Database
 
-NO_VALUE = 255
-LAST_COLOR = 254
-MOST_ENTRIES = 254
+# A page holds so many points; of more it gets the first ones, which are a fair sample.
+MOST_POINTS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -38,89 +46,239 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Points:
-    """Places of samples. Row i of each array is point i on the wire."""
+class Caught:
+    """The samples inside a shape.
 
-    projection: str
-    nos: Array  # uint32
-    x: Array  # float32
-    y: Array
-    bounds: tuple[float, float, float, float]  # x low, y low, x high, y high
+    Attributes:
+        mask: by sample number; its length is the map's `reach`.
+        differing: points that the page's test on rounded places takes for the opposite; None where that is not known.
+    """
+
+    mask: Array
+    differing: Differing | None
+
+
+class Points:
+    """The points of one map. Point i is the same sample on every page, as long as `places` stays.
+
+    Attributes:
+        projection: the name of the map.
+        places: names places and order.
+        total: how many points there are.
+        reach: one more than the largest sample number.
+        bounds: x low, y low, x high, y high.
+        front: how many points are at hand before the whole is arranged.
+        begin: starts to arrange them in the background; harmless when that is done.
+    """
+
+    def __init__(
+        self,
+        projection: str,
+        places: str,
+        bounds: Bounds,
+        size: tuple[int, int],
+        front: tuple[Array, Array],
+        plot: Future[PlotFile],
+        begin: Callable[[], None] = lambda: None,
+        damaged: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.projection = projection
+        self.places = places
+        self.bounds = bounds
+        self.total, self.reach = size
+        self.most = MOST_POINTS
+        self._front_nos, self._front_xy = front
+        self.front = len(self._front_nos)
+        self._plot = plot
+        self.begin = begin
+        self._damaged = damaged
+
+    @classmethod
+    def of(cls, projection: str, nos: Array, x: Array, y: Array) -> Points:
+        """Points of these places, arranged in memory: sample numbers, and finite float32 coordinates."""
+        bounds = plot_building.bounds_of(x, y)
+        order = np.argsort(scrambled(nos), kind="stable")[: plot_building.FRONT]
+        plot: Future[PlotFile] = Future()
+        plot.set_result(arranged("memory", bounds, nos[order], nos, x, y))
+        held = plot.result()
+        front = (held.nos[: len(order)], held.xy[: 2 * len(order)])
+        return cls(projection, "memory", bounds, (held.head.total, held.head.reach), front, plot)
 
     @property
-    def total(self) -> int:
-        return len(self.nos)
+    def held(self) -> int:
+        """How many points a page is sent: the first so many."""
+        return min(self.total, self.most)
+
+    @property
+    def plot(self) -> PlotFile:
+        """The arranged points; waits for them."""
+        self.begin()
+        return self._plot.result()
+
+    @property
+    def is_arranged(self) -> bool:
+        """Whether `plot` is there at once."""
+        return self._plot.done()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the points could not be arranged: then one must begin anew."""
+        return self._plot.done() and self._plot.exception() is not None
+
+    def rest(self) -> None:
+        """Gives back the memory of what was looked at."""
+        if self.is_arranged and not self.failed:
+            self.plot.rest()
+
+    @property
+    def nos(self) -> Array:
+        """uint32 sample numbers of all points, in the order of the wire; mapped from a file."""
+        return self.plot.nos
+
+    def samples(self, start: int, stop: int) -> Array:
+        """uint32 sample numbers of points start to stop."""
+        if stop <= self.front:
+            return self._front_nos[start:stop]
+        nos = self._read("nos", start, stop)
+        if len(nos) and int(nos.max()) >= self.reach:
+            self._refuse()
+        return nos
+
+    def no(self, index: int) -> int:
+        """The sample of one point."""
+        return int(self.samples(index, index + 1)[0])
 
     def quantised(self, start: int, stop: int) -> Array:
-        """Pairs of uint16 scaled to the bounds: 1/65,535 of the width is below a tenth of a pixel on any screen."""
-        x_low, y_low, x_high, y_high = self.bounds
-        pairs = np.empty((stop - start, 2), dtype="<u2")
-        pairs[:, 0] = np.rint((self.x[start:stop] - x_low) * (65_535 / (x_high - x_low)))
-        pairs[:, 1] = np.rint((self.y[start:stop] - y_low) * (65_535 / (y_high - y_low)))
-        return pairs
+        """uint16, n x 2: places of points start to stop as steps of the bounds."""
+        if stop <= self.front:
+            return self._front_xy[2 * start : 2 * stop].reshape(-1, 2)
+        return self._read("xy", 2 * start, 2 * stop).reshape(-1, 2)
 
     def bits(self, mask: Array) -> bytes:
-        """One bit for each point: is its sample in the mask (by sample number)?"""
-        longest = max(len(mask), int(self.nos.max()) + 1 if self.total else 0)
-        return np.packbits(fitted(mask, longest)[self.nos], bitorder="little").tobytes()
+        """One bit for each point that a page holds: is its sample in the mask (by sample number)?"""
+        if len(mask) < self.reach:
+            mask = np.concatenate([mask, np.zeros(self.reach - len(mask), bool)])
+        bits = np.empty(-(-self.held // 8), np.uint8)
+        portion = 1 << 20
+        for start in range(0, self.held, portion):
+            stop = min(self.held, start + portion)
+            bits[start // 8 : -(-stop // 8)] = np.packbits(mask[self.samples(start, stop)], bitorder="little")
+        return bits.tobytes()
 
-    def in_box(self, x0: float, y0: float, x1: float, y1: float) -> Array:
-        """Numbers of the samples in a box; corners may come in any order."""
-        return self.nos[inside_box(self.x, self.y, x0, y0, x1, y1)]
+    # Shapes ----------------------------------------------------------------------------------------------------
 
-    def in_polygon(self, corners: Array) -> Array:
-        """Numbers of the samples inside a polygon, by the even-odd rule; it may cross itself.
+    def in_polygon(self, corners: Array) -> Caught:
+        """What lies inside a polygon, by the even-odd rule; it may cross itself.
 
         Args:
             corners: n x 2, in data coordinates.
+
+        Raises:
+            ActionError: a corner is not a number.
         """
-        return self.nos[inside_polygon(self.x, self.y, corners)]
+        if not np.isfinite(corners).all():
+            raise ActionError("A corner of the polygon is not a number.")
+        if len(corners) < 3 or not self.total:
+            return Caught(np.zeros(self.reach, bool), None)
+        ring = ring_of(corners, self.bounds)
+        cover = cells.of_polygon(self.plot.head.grid, corners, self._step() if ring is not None else (0.0, 0.0))
+        return self._caught(cover, lambda x, y: inside_polygon(x, y, corners), ring)
 
-    def places(self, nos: list[int]) -> list[list[float] | None]:
-        """Where these samples lie; None for one without a place."""
-        order = np.argsort(self.nos)
-        wanted = np.asarray(nos, dtype=np.int64)
-        found = np.searchsorted(self.nos, wanted, sorter=order)
-        places: list[list[float] | None] = []
-        for no, position in zip(wanted.tolist(), found.tolist(), strict=True):
-            row = int(order[position]) if position < len(order) else -1
-            here = row >= 0 and int(self.nos[row]) == no
-            places.append([float(self.x[row]), float(self.y[row])] if here else None)
-        return places
+    def in_box(self, x0: float, y0: float, x1: float, y1: float) -> Caught:
+        """What lies in a box; corners may come in any order, its border is inside."""
+        if not np.isfinite([x0, y0, x1, y1]).all():
+            raise ActionError("A corner of the box is not a number.")
+        if not self.total:
+            return Caught(np.zeros(self.reach, bool), None)
+        left, right = sorted((x0, x1))
+        low, high = sorted((y0, y1))
+        ring = ring_of(np.array([[left, low], [right, low], [right, high], [left, high]]), self.bounds)
+        cover = cells.of_box(self.plot.head.grid, left, low, right, high, self._step())
+        return self._caught(cover, lambda x, y: inside_box(x, y, left, low, right, high), ring)
+
+    def _step(self) -> tuple[float, float]:
+        x_low, y_low, x_high, y_high = self.bounds
+        return (x_high - x_low) / STEPS, (y_high - y_low) / STEPS
+
+    def _caught(self, cover: Cover, exact: Callable[[Array, Array], Array], ring: Array | None) -> Caught:
+        plot = self.plot
+        mask = np.zeros(self.reach, bool)
+        try:
+            for first, last in cells.runs(cover.inside, plot.starts):
+                mask[plot.cell_nos[first:last]] = True
+            stretches = cells.runs(cover.crossed, plot.starts)
+            x, y, nos = (_joined(array, stretches) for array in (plot.cell_x, plot.cell_y, plot.cell_nos))
+            inside = exact(x, y)
+            mask[nos[inside]] = True
+        except IndexError:
+            self._refuse()
+        differing: Differing | None = None
+        if ring is not None and self.total <= self.held:
+            x_low, y_low, x_high, y_high = self.bounds
+            thought = inside_ring(steps(x, x_low, x_high), steps(y, y_low, y_high), ring)
+            which = np.flatnonzero(thought != inside)
+            differing = Differing(nos[which], self._positions(_rows(stretches)[which]), inside[which])
+        plot.rest()
+        return Caught(mask, differing)
+
+    def within(self, box: Bounds, most: int) -> tuple[int, Array]:
+        """How many points lie in a box, and, where they are not more than `most`, their rows in the order of cells."""
+        plot = self.plot
+        x0, y0, x1, y1 = box
+        cover = cells.of_box(plot.head.grid, x0, y0, x1, y1)
+        whole, stretches = cells.runs(cover.inside, plot.starts), cells.runs(cover.crossed, plot.starts)
+        x, y = _joined(plot.cell_x, stretches), _joined(plot.cell_y, stretches)
+        inside = inside_box(x, y, x0, y0, x1, y1)
+        count = sum(last - first for first, last in whole) + int(np.count_nonzero(inside))
+        if count > most:
+            return count, np.empty(0, np.int64)
+        return count, np.concatenate([_rows(whole), _rows(stretches)[inside]])
+
+    def detail(self, rows: Array, box: Bounds) -> tuple[Array, Array, Array]:
+        """Sample numbers, positions on the wire, and uint16 places (n x 2) as steps of the box, of rows `within` it."""
+        plot = self.plot
+        pairs = np.empty((len(rows), 2), "<u2")
+        pairs[:, 0] = steps(plot.cell_x[rows], box[0], box[2])
+        pairs[:, 1] = steps(plot.cell_y[rows], box[1], box[3])
+        found = plot.cell_nos[rows], self._positions(rows), pairs
+        if len(rows) and int(found[0].max()) >= self.reach:
+            self._refuse()
+        return found
+
+    def _positions(self, rows: Array) -> Array:
+        positions = self.plot.positions[rows]
+        if len(positions) and int(positions.max()) >= self.total:
+            self._refuse()
+        return positions
+
+    # What is not as it should be -------------------------------------------------------------------------------
+
+    def _read(self, name: str, start: int, stop: int) -> Array:
+        try:
+            return self.plot.read(name, start, stop)
+        except DamagedPlot:
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        self.plot.discard()
+        self._damaged()
+        raise DataideError(
+            f"What was kept of the map '{self.projection}' for quick drawing is damaged; it is being made anew.",
+            hint="Do that again.",
+            code="damaged_plot",
+        )
 
 
-@dataclass(frozen=True)
-class Coloring:
-    """A colour byte for each sample number, and what the bytes mean. 255 is "no value"."""
+def _joined(array: Array, stretches: Sequence[tuple[int, int]]) -> Array:
+    if not stretches:
+        return array[:0].copy()
+    return np.concatenate([array[first:last] for first, last in stretches])
 
-    column: str | None
-    bytes_by_no: Array | None
-    values: list[str]  # of a category column, in the order of their bytes
-    more: int = 0  # how many values of a category column have no colour of their own
-    is_category: bool = True
-    low: float = 0.0
-    high: float = 0.0
 
-    def of(self, points: Points, start: int, stop: int) -> bytes:
-        """The bytes of these points."""
-        if self.bytes_by_no is None:
-            return bytes(stop - start)
-        longest = int(points.nos.max()) + 1 if points.total else 0
-        by_no = self.bytes_by_no
-        if longest > len(by_no):
-            by_no = np.concatenate([by_no, np.full(longest - len(by_no), NO_VALUE, dtype=np.uint8)])
-        return by_no[points.nos[start:stop]].tobytes()
-
-    def entries(self, points: Points) -> list[tuple[str | None, int, int]]:
-        """(value, how many points, colour byte) of each category that has points; no value comes last."""
-        colors = np.frombuffer(self.of(points, 0, points.total), dtype=np.uint8)
-        counts = np.bincount(colors, minlength=256)
-        entries: list[tuple[str | None, int, int]] = [
-            (value, int(counts[byte]), byte) for byte, value in enumerate(self.values) if counts[byte]
-        ]
-        if counts[NO_VALUE]:
-            entries.append((None, int(counts[NO_VALUE]), NO_VALUE))
-        return entries
+def _rows(stretches: Sequence[tuple[int, int]]) -> Array:
+    if not stretches:
+        return np.empty(0, np.int64)
+    return np.concatenate([np.arange(first, last) for first, last in stretches])
 
 
 class Places:
@@ -128,21 +286,25 @@ class Places:
 
     def __init__(self, database: Database, codes: Codes) -> None:
         self._database = database
-        self._codes = codes
         self._lock = threading.RLock()
+        self._touched = Touched(database)
+        self._epoch = 0  # grows with each write that may have moved a point
         self._projections: tuple[int, list[Projection]] | None = None
-        self._points: dict[str, tuple[tuple[Any, ...], Points]] = {}
-        self._colorings: dict[str, tuple[int, Coloring]] = {}
-        self._palette: dict[str, list[str]] = {}  # the order in which the values of a column got their colours
+        self._points: dict[str, tuple[int, tuple[int, str], Points]] = {}
+        self.colorings = Colorings(database, codes)
 
     def projections(self) -> list[Projection]:
         """All projections, the newest first."""
-        revision = self._database.revision
         with self._lock:
-            if self._projections is None or self._projections[0] != revision:
-                with self._database.query(_PROJECTIONS) as cursor:
-                    self._projections = (revision, [Projection(*row) for row in cursor.fetchall()])
+            self._look()
+            if self._projections is None or self._projections[0] != self._epoch:
+                self._projections = (self._epoch, _projections(self._database))
             return self._projections[1]
+
+    def _look(self) -> None:
+        # Decisions (a tag, a label) leave the places alone; an import or a projection may not.
+        if self._touched.since() is None:
+            self._epoch += 1
 
     def find(self, name: str | None) -> Projection:
         """The projection with this name; None asks for the newest.
@@ -169,125 +331,84 @@ class Places:
         )
 
     def points(self, name: str | None) -> Points:
-        """The points of a projection; None asks for the newest."""
-        projection = self.find(name)
+        """The points of a projection; None asks for the newest.
+
+        The first points are there at once; what needs all of them may wait for a moment the first time.
+        """
         with self._lock:
-            # Most decisions (a tag, a label) leave the places alone: look whether they moved before reading them again.
-            with self._database.query(_FINGERPRINT, [projection.number]) as cursor:
-                row = cursor.fetchone()
-            fingerprint = (projection.number, *(row or ()))
+            projection = self.find(name)
             known = self._points.get(projection.name)
-            if known is not None and known[0] == fingerprint:
-                return known[1]
-            points = _read(self._database, projection)
-            self._points[projection.name] = (fingerprint, points)
+            if known is not None and known[0] == self._epoch and not known[2].failed:
+                return known[2]
+            key = (projection.number, plot_building.fingerprint(self._database, projection.number))
+            if known is not None and known[1] == key and not known[2].failed:
+                points = known[2]
+            else:
+                points = self._load(projection, key[1])
+            self._points.pop(projection.name, None)
+            self._points[projection.name] = (self._epoch, key, points)
             while len(self._points) > 3:
                 self._points.pop(next(iter(self._points)))
             return points
 
+    def prepare(self, name: str | None = None) -> None:
+        """Begins to arrange the points of a projection, for whoever draws them soon."""
+        self.points(name).begin()
+
+    def _load(self, projection: Projection, fingerprint: str) -> Points:
+        made = plot_building.load(self._database, projection.number, fingerprint)
+
+        def forget() -> None:
+            with self._lock:
+                self._points.pop(projection.name, None)
+
+        return Points(projection.name, made.places, made.bounds, made.size, made.front, made.plot, made.begin, forget)
+
     def coloring(self, column: str | None) -> Coloring:
         """The colour bytes of a column.
-
-        A value keeps its colour while the session is open: relabelling some samples must not repaint the others.
 
         Raises:
             UnknownColumn: there is no such column.
         """
-        if column is None:
-            return Coloring(None, None, [])
-        with self._lock:
-            version = self._codes.version(column)
-            known = self._colorings.get(column)
-            if known is None or known[0] != version:
-                known = (version, self._color(column))
-                self._colorings[column] = known
-                while len(self._colorings) > 4:
-                    self._colorings.pop(next(iter(self._colorings)))
-            return known[1]
+        return self.colorings.get(column)
 
-    def _color(self, column: str) -> Coloring:
-        coded = self._codes.one(column)
-        if not isinstance(coded, Bars):
-            return _scaled(column, coded.numbers)
-        palette = self._palette.setdefault(column, [])
-        seen = set(palette)
-        new = [value for value in coded.values if value not in seen]
-        room = MOST_ENTRIES - len(palette)
-        palette.extend(sorted(new[: max(0, room)], key=_natural))
-        more = max(0, len(new) - max(0, room))
-        place = {value: byte for byte, value in enumerate(palette)}
-        table = np.array([*(place.get(value, LAST_COLOR) for value in coded.values), NO_VALUE], dtype=np.uint8)
-        if coded.entries is None:
-            return Coloring(column, table[coded.codes], list(palette), more)
-        # Of several tags the most frequent one counts: written last, so that it stays.
-        by_no = np.full(coded.samples, NO_VALUE, dtype=np.uint8)
-        rarest_first = np.argsort(-coded.codes.astype(np.int64), kind="stable")
-        by_no[coded.entries[rarest_first]] = table[coded.codes[rarest_first]]
-        return Coloring(column, by_no, list(palette), more)
+    def where(self, name: str | None, nos: Sequence[int]) -> list[list[float] | None]:
+        """Where these samples lie; None for one without a place."""
+        projection = self.find(name)
+        return plot_building.places_of(self._database, projection.number, nos)
 
 
+# Nearly always no picture was ever replaced: then nothing need be joined to know that no place is stale.
+_REPLACED = """
+    SELECT (SELECT count(*) FROM data.sample WHERE media_revision <> 1)
+         + (SELECT count(*) FROM data.point WHERE media_revision <> 1)
+"""
+# Places that somebody brought along come from no picture, and no other picture makes them stale.
+_CURRENT = """
+    SELECT p.projection_no, count(*)
+    FROM data.point p JOIN data.sample s USING (sample_no) JOIN data.projection j USING (projection_no)
+    WHERE p.media_revision = s.media_revision OR j.method = 'given' GROUP BY p.projection_no
+"""
+_COUNTS = "SELECT projection_no, count(*) FROM data.point GROUP BY projection_no"
 _PROJECTIONS = """
-    WITH placed AS (
-        SELECT p.projection_no, count(*) AS points, count(*) FILTER (p.media_revision = s.media_revision) AS current
-        FROM data.point p JOIN data.sample s USING (sample_no) GROUP BY p.projection_no
-    )
-    SELECT j.projection_no, j.name, j.method, e.name, coalesce(placed.points, 0),
-           (SELECT count(*) FROM data.sample) - coalesce(placed.current, 0)
-    FROM data.projection j JOIN data.embedding e USING (embedding_no) LEFT JOIN placed USING (projection_no)
+    SELECT j.projection_no, j.name, j.method, coalesce(e.name, '')
+    FROM data.projection j LEFT JOIN data.embedding e USING (embedding_no)
     ORDER BY j.created_at DESC, j.projection_no DESC
 """
-_POINTS = "SELECT sample_no, x, y FROM data.point WHERE projection_no = ? AND isfinite(x) AND isfinite(y)"
-_FINGERPRINT = "SELECT count(*), bit_xor(hash(sample_no, x, y)) FROM data.point WHERE projection_no = ?"
 
 
-def _read(database: Database, projection: Projection) -> Points:
-    with database.query(_POINTS, [projection.number]) as cursor:
-        found = cursor.fetchnumpy()
-    nos = np.asarray(found["sample_no"], dtype=np.uint32)
-    order = np.argsort(_scrambled(nos), kind="stable")
-    x = np.asarray(found["x"], dtype=np.float32)[order]
-    y = np.asarray(found["y"], dtype=np.float32)[order]
-    x_low, x_high = _span(x)
-    y_low, y_high = _span(y)
-    return Points(projection.name, nos[order], x, y, (x_low, y_low, x_high, y_high))
+def _projections(database: Database) -> list[Projection]:
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        with database.query(sql) as cursor:
+            return cursor.fetchall()
 
-
-def _scrambled(nos: Array) -> Array:
-    """A number that looks random and is always the same for a sample (finaliser of MurmurHash3, 32 bits)."""
-    mixed = nos.astype(np.uint32)
-    mixed ^= mixed >> np.uint32(16)
-    mixed *= np.uint32(0x85EBCA6B)
-    mixed ^= mixed >> np.uint32(13)
-    mixed *= np.uint32(0xC2B2AE35)
-    mixed ^= mixed >> np.uint32(16)
-    return mixed
-
-
-def _span(values: Array) -> tuple[float, float]:
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _scaled(column: str, numbers: Array) -> Coloring:
-    """Numbers scaled to 0…254. A few outliers must not paint everything else in one colour: they share the ends."""
-    finite = np.isfinite(numbers)
-    some = numbers[finite]
-    low, high = (float(some.min()), float(some.max())) if some.size else (0.0, 1.0)
-    if some.size > 1_000:
-        inner_low, inner_high = (float(edge) for edge in np.percentile(some, (1, 99)))
-        if inner_high > inner_low and (inner_high - inner_low) < (high - low) / 2:
-            low, high = inner_low, inner_high
-    width = high - low or 1.0
-    by_no = np.full(len(numbers), NO_VALUE, dtype=np.uint8)
-    by_no[finite] = np.rint(np.clip((some - low) / width, 0, 1) * LAST_COLOR)
-    return Coloring(column, by_no, [], is_category=False, low=low, high=high)
-
-
-def _natural(value: str) -> tuple[bool, float, str]:
-    """2 before 10, and numbers before words."""
-    try:
-        return False, float(value), value
-    except ValueError:
-        return True, 0.0, value.casefold()
+    known = rows(_PROJECTIONS)
+    if not known:
+        return []
+    counts = dict(rows(_COUNTS))
+    current = dict(rows(_CURRENT)) if rows(_REPLACED)[0][0] else counts
+    total = database.sample_count
+    return [
+        Projection(number, name, method, embedding, counts.get(number, 0), total - current.get(number, 0))
+        for number, name, method, embedding in known
+    ]

@@ -40,6 +40,29 @@ MOMENTS = frozenset({"current_date", "current_timestamp", "current_time", "local
 
 
 @dataclass(frozen=True)
+class Members:
+    """Samples that have one of these tags, or wait in one of these queues; None: that have none at all.
+
+    Attributes:
+        name: tags or queues.
+        values: the words.
+        without: all the others are meant.
+    """
+
+    name: str
+    values: tuple[str | None, ...]
+    without: bool = False
+
+    def mask(self, database: Database) -> NDArray[np.bool_]:
+        """Which samples these are, by sample number. No list is put together for every sample."""
+        count = database.sample_count
+        mask = query.members(database, self.name, [value for value in self.values if value is not None], count)
+        if None in self.values:
+            mask |= ~query.members(database, self.name, None, count)
+        return ~mask if self.without else mask
+
+
+@dataclass(frozen=True)
 class Predicate:
     """A condition on one sample that is known to be harmless and boolean.
 
@@ -47,11 +70,13 @@ class Predicate:
         text: as it was typed.
         sql: as DuckDB writes it; safe to stand in brackets in a query over `sample`.
         columns: the columns it reads, `tags` and `queues` among them.
+        members: the same as membership in one of the lists, where it is nothing else.
     """
 
     text: str
     sql: str
     columns: frozenset[str]
+    members: Members | None = None
 
     def mask(self, database: Database) -> NDArray[np.bool_]:
         """Which samples it holds for, by sample number.
@@ -59,13 +84,14 @@ class Predicate:
         Raises:
             FilterError: a value could not be converted.
         """
+        if self.members is not None:
+            return self.members.mask(database)
         selected = query.Query(tags="tags" in self.columns, queues="queues" in self.columns)
         selected.where(self.sql)
         try:
-            nos = selected.nos(database)
+            return selected.mask(database)
         except DatabaseError as error:
             raise evaluation_error(error) from error
-        return query.mask_of(nos, database.sample_count)
 
 
 def parse(text: str, columns: Mapping[str, str]) -> Predicate:

@@ -70,28 +70,26 @@ def inside_box(x: NDArray[Any], y: NDArray[Any], x0: float, y0: float, x1: float
     return inside
 
 
-def _edges(corners: NDArray[np.float64]) -> list[tuple[float, float, float, float]]:
-    """For each edge that is not level: lower y, upper y, and x = slope * y + offset along it."""
+def _edges(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each edge that is not level, a column: lower y, upper y, and x = slope * y + offset along it."""
     following = np.roll(corners, -1, axis=0)
-    edges = []
-    for (x0, y0), (x1, y1) in zip(corners.tolist(), following.tolist(), strict=True):
-        if y0 != y1:
-            slope = (x1 - x0) / (y1 - y0)
-            edges.append((min(y0, y1), max(y0, y1), slope, x0 - slope * y0))
-    return edges
+    steep = corners[:, 1] != following[:, 1]
+    (x0, y0), (x1, y1) = corners[steep].T, following[steep].T
+    with np.errstate(all="ignore"):
+        slope = (x1 - x0) / (y1 - y0)
+        return np.stack([np.minimum(y0, y1), np.maximum(y0, y1), slope, x0 - slope * y0])
 
 
-def _crossings_odd(
-    x: NDArray[np.float64], y: NDArray[np.float64], edges: list[tuple[float, float, float, float]]
-) -> NDArray[np.bool_]:
+def _crossings_odd(x: NDArray[np.float64], y: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether a ray to the right crosses an odd number of edges. Each edge looks only at the points beside it."""
     order = np.argsort(y)
     x, y = x[order], y[order]
     odd = np.zeros(len(x), dtype=bool)
-    for low, high, slope, offset in edges:
-        # Half-open, so that a ray through a corner counts one of its two edges.
-        first, last = np.searchsorted(y, (low, high))
-        odd[first:last] ^= x[first:last] < slope * y[first:last] + offset
+    # Half-open, so that a ray through a corner counts one of its two edges.
+    first, last = np.searchsorted(y, edges[0]), np.searchsorted(y, edges[1])
+    for at in np.flatnonzero(first < last).tolist():
+        beside = slice(first[at], last[at])
+        odd[beside] ^= x[beside] < edges[2, at] * y[beside] + edges[3, at]
     answer = np.empty(len(x), dtype=bool)
     answer[order] = odd
     return answer

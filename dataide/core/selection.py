@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from dataide.core.gesture import combined
 from dataide.errors import ActionError
 from dataide.storage.query import mask_of
 
@@ -14,11 +16,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dataide.core.changes import Changes
+    from dataide.core.gesture import Drawn
     from dataide.storage.database import Database
 
 Mode = Literal["replace", "add", "subtract", "intersect"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 GRID = "grid"  # the source of gestures among the tiles
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is selected right after one gesture, whoever selects something else then.
+
+    Attributes:
+        mask: by sample number; not to be written into.
+        count: how many samples.
+        version: of the selection.
+    """
+
+    mask: NDArray[np.bool_]
+    count: int
+    version: int
+
+    def nos(self) -> NDArray[np.uint32]:
+        """The sample numbers, in order of arrival."""
+        return np.flatnonzero(self.mask).astype(np.uint32)
 
 
 class Selection:
@@ -28,6 +50,8 @@ class Selection:
         version: grows by one whenever the set changes.
         source: which panel or code spoke last.
         lead_version: the version at which `lead` last changed.
+        gesture: the lasso or box that made this selection out of the one before, as panels are told it; None where it
+            came about otherwise. It belongs to `version`: `told` reads both together.
     """
 
     def __init__(self, database: Database, changes: Changes) -> None:
@@ -40,6 +64,7 @@ class Selection:
         self.source = ""
         self._lead = self._mask
         self.lead_version = 0
+        self.gesture: dict[str, Any] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -57,6 +82,11 @@ class Selection:
         """What a grid shows first: the last selection made elsewhere. Picking tiles in the grid moves none of them."""
         with self._lock:
             return fitted(self._lead, self._database.sample_count)
+
+    def told(self) -> tuple[int, int, dict[str, Any] | None]:
+        """Count, version and gesture, of the same moment."""
+        with self._lock:
+            return self._count, self.version, self.gesture
 
     def follow(self) -> None:
         """Lets the grid go back to its own order, with the selection as it is."""
@@ -78,37 +108,43 @@ class Selection:
         Returns:
             How many samples are selected now.
         """
+        return self.take(nos_or_mask, mode, source).count
+
+    def take(
+        self, nos_or_mask: NDArray[Any], mode: Mode = "replace", source: str = "", drawn: Drawn | None = None
+    ) -> Chosen:
+        """Combines, and returns what just this gesture selected.
+
+        Args:
+            nos_or_mask: sample numbers, or a mask over all samples.
+            mode: replace, add, subtract or intersect.
+            source: which panel or code speaks.
+            drawn: what was drawn over a plot, so that plots can follow without asking for marks.
+        """
         if mode not in MODES:
             raise ActionError(f"There is no mode {mode!r}.", hint=f"There are: {', '.join(MODES)}.")
         given = as_mask(nos_or_mask, self._database.sample_count)
         with self._lock:
             now = fitted(self._mask, max(len(given), len(self._mask)))
-            given = fitted(given, len(now))
-            if mode == "replace":
-                new = given
-            elif mode == "add":
-                new = now | given
-            elif mode == "subtract":
-                new = now & ~given
-            else:
-                new = now & given
+            new = combined(now, fitted(given, len(now)), mode)
             self.source = source
-            if np.array_equal(new, now):
-                return self._count
-            new.setflags(write=False)
-            self._mask, self._count = new, int(np.count_nonzero(new))
+            same = np.array_equal(new, now)
+            gesture = None if drawn is None else drawn.record(now, self.version, mode)
+            # A plot may have painted something else by its rounded places: then it must hear of this even though the
+            # same samples are selected as before.
+            unheard = drawn is not None and (gesture is None or gesture["on"] or gesture["off"])
+            if same and not unheard:
+                return Chosen(self._mask, self._count, self.version)
+            if not same:
+                new.setflags(write=False)
+                self._mask, self._count = new, int(np.count_nonzero(new))
             self.version += 1
-            if source != GRID or not self._count:
+            self.gesture = gesture
+            if not same and (source != GRID or not self._count):
                 self._lead, self.lead_version = new, self.version
-            count = self._count
+            chosen = Chosen(self._mask, self._count, self.version)
         self._changes.notify("selection")
-        return count
-
-    def chosen(self, nos_or_mask: NDArray[Any], mode: Mode = "replace", source: str = "") -> NDArray[np.uint32]:
-        """Combines, and returns what just this gesture selected, whoever selects something else right after."""
-        with self._lock:
-            self.combine(nos_or_mask, mode, source)
-            return self.nos()
+        return chosen
 
     def clear(self, source: str = "") -> None:
         """Selects nothing."""

@@ -21,7 +21,7 @@ from dataide.core.predicate import (
 )
 from dataide.errors import FilterError, MissingExtra
 from dataide.storage.database import DatabaseError
-from dataide.storage.query import Query, ids_of, listed, mask_of, name_of
+from dataide.storage.query import Query, ids_of, listed, name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,15 +137,26 @@ class View:
     # Reading ---------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
+        if self._just_selected:
+            return self._context.selection.count
         return self._run(lambda query: query.count(self._context.database))
 
     def nos(self) -> NDArray[np.uint32]:
         """The numbers of the samples inside the session, in order."""
+        if self._just_selected:
+            return self._context.selection.nos()
         return self._run(lambda query: query.nos(self._context.database))
 
     def mask(self) -> NDArray[np.bool_]:
         """Which samples of the session are in the view, by sample number."""
-        return mask_of(self.nos(), self._context.database.sample_count)
+        if self._just_selected:
+            return self._context.selection.mask.copy()
+        return self._run(lambda query: query.mask(self._context.database))
+
+    @property
+    def _just_selected(self) -> bool:
+        """Whether this is the selection itself: then the database need not be asked."""
+        return len(self._steps) == 1 and isinstance(self._steps[0], Selected) and not self._context.database.closed
 
     def ids(self) -> list[str]:
         """The ids of the samples, in order."""

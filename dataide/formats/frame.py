@@ -10,8 +10,9 @@ from dataide.formats.ingest import Batch, Conflict, Ingest, Report
 from dataide.formats.progress import Listener
 from dataide.formats.table import Roles, Rows, frame_of, roles, texts, user_columns
 from dataide.formats.workers import Address
+from dataide.storage.addresses import is_url
 from dataide.storage.looking import Item, Pixels
-from dataide.storage.media import folders_of, is_url, url_path
+from dataide.storage.media import folders_of, url_path
 from dataide.storage.pictures import content_hash
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def add_frame(
     media_store: Media,
     frame: Any,
     *,
-    media: str = "path",
+    media: str | None = "path",
     label: str | None = None,
     sample_id: str | None = None,
     root: str | os.PathLike[str] | None = None,
@@ -38,7 +39,8 @@ def add_frame(
         media_store: the session's reader, which is granted the folders and servers that the frame names.
         frame: pandas, Polars, Arrow, a DuckDB relation, a list of dicts, or anything that speaks Arrow.
         media: the column of paths, URLs, encoded bytes, or dicts of `bytes` and `path` as Hugging Face writes them.
-            Bytes are kept in the session file.
+            Bytes are kept in the session file. None: the rows are samples without pictures, and all of them come in, or
+            none does.
         label: the column of labels; without it a column called `label` is taken, if there is one.
         sample_id: the column of ids. Without it, and without a column called `sample_id`, the path or address is the
             id, and for bytes a hash of their content.
@@ -49,21 +51,25 @@ def add_frame(
     Raises:
         ImportProblem: it is no frame, a column is not there, or an id is taken and on_conflict is "error".
     """
+    if media is None:
+        from dataide.formats.bare import add_rows
+
+        return add_rows(database, frame, label=label, sample_id=sample_id, on_conflict=on_conflict, progress=progress)
     source = frame_of(frame, media)
     chosen = roles(source.names, media, sample_id, label)
     ingest = Ingest(database, "frame", on_conflict=on_conflict, progress=progress, total=source.total, clash_hint=_HINT)
     base = os.path.abspath(os.path.expanduser(os.fspath(root))) if root is not None else os.getcwd()
     if root is not None:
         media_store.grant(base)
-    reader = _Reader(media_store, base, root is not None, media, chosen, ingest)
+    reader = FrameReader(media_store, base, root is not None, media, chosen, ingest)
     return ingest.run(reader.batch(rows) for rows in source.rows)
 
 
 _HINT = "Name a column of unique ids with sample_id= to add them too."
 
 
-class _Reader:
-    """Turns rows into records."""
+class FrameReader:
+    """Turns rows into records: cells that name or hold pictures into what the import looks at."""
 
     def __init__(self, media: Media, base: str, rooted: bool, column: str, chosen: Roles, ingest: Ingest) -> None:
         self._media = media

@@ -17,7 +17,7 @@ from dataide.formats.progress import Listener, Progress
 from dataide.formats.workers import Pool, look_here
 from dataide.storage.looking import Item, Pixels, Seen
 from dataide.storage.media import BLOB
-from dataide.storage.samples import Arrivals, Fault, Known, commit_arrivals, known_samples
+from dataide.storage.samples import Arrivals, Fault, commit_arrivals, known_samples
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,10 +113,7 @@ class Ingest:
         total: int | None = None,
         clash_hint: str | None = None,
     ) -> None:
-        if on_conflict not in ("skip", "replace", "error"):
-            raise ImportProblem(
-                f"on_conflict is {on_conflict!r}.", hint="Say on_conflict='skip', 'replace' or 'error'."
-            )
+        check_conflict(on_conflict)
         self.notes: list[str] = []
         self._database = database
         self._source = source
@@ -194,7 +191,7 @@ class Ingest:
             if there is None and sample_id not in seen:
                 seen.add(sample_id)
             elif self._on_conflict == "error":
-                raise _taken(sample_id, there)
+                raise id_taken(sample_id, there.media if there is not None else None)
             elif self._on_conflict == "skip":
                 self._skipped += 1
                 self._done += 1
@@ -321,8 +318,19 @@ def _job_end(items: Sequence[Item], chosen: Sequence[int], start: int, most: int
     return end
 
 
-def _taken(sample_id: str, there: Known | None) -> ImportProblem:
-    where = f"the picture {there.media}" if there is not None else "an earlier record of the same import"
+def check_conflict(on_conflict: str) -> None:
+    """Raises:
+    ImportProblem: it is no word that is known.
+    """
+    if on_conflict not in ("skip", "replace", "error"):
+        raise ImportProblem(f"on_conflict is {on_conflict!r}.", hint="Say on_conflict='skip', 'replace' or 'error'.")
+
+
+def id_taken(sample_id: str, media: str | None) -> ImportProblem:
+    """The error about an id that is there: with that media, or, None, in the same import."""
+    where = "an earlier record of the same import"
+    if media is not None:
+        where = f"the picture {media}" if media else "a sample that is here"
     return ImportProblem(
         f"The sample id {sample_id!r} is taken by {where}; nothing was changed.",
         hint="Say on_conflict='skip' or on_conflict='replace', or name a column of unique ids with sample_id=.",

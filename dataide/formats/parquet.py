@@ -12,8 +12,8 @@ from dataide.formats.ingest import Batch, Conflict, Ingest, Report
 from dataide.formats.progress import Listener
 from dataide.formats.table import Roles, check_column, plain_values, roles, texts, user_columns
 from dataide.storage import parquet_rows
+from dataide.storage.addresses import is_url
 from dataide.storage.looking import Item
-from dataide.storage.media import is_url
 from dataide.storage.samples import Fault
 from dataide.storage.trust import read_regular
 
@@ -75,8 +75,8 @@ def _files(pattern: str) -> tuple[list[str], str]:
     """The files in order, and the folder that holds them all."""
     if is_url(pattern):
         raise ImportProblem(
-            f"{pattern} is an address; Parquet is read in place from this machine's disks.",
-            hint="Mount or download it, or read it into a frame for session.add_frame.",
+            f"{pattern} is an address; add_parquet reads from this machine's disks.",
+            hint=f"session.attach('candidates', {pattern!r}).add() brings it in from there.",
         )
     pattern = os.path.abspath(pattern)
     if os.path.isfile(pattern):
@@ -133,10 +133,12 @@ class _Reader:
             if isinstance(file, Fault):
                 yield Batch([], [], [], faults=[file])
                 continue
-            yield from self._batches_of(file, path, notes)
+            # Taken first: whatever happens to the file from here on, its rows are not mistaken for these.
+            stamp = parquet_rows.stamp(path, self._media)
+            yield from self._batches_of(file, path, stamp, notes)
             file.close()
 
-    def _batches_of(self, file: pq.ParquetFile, path: str, notes: list[str]) -> Iterator[Batch]:
+    def _batches_of(self, file: pq.ParquetFile, path: str, stamp: str, notes: list[str]) -> Iterator[Batch]:
         import pyarrow as pa
 
         chosen = self._roles(list(file.schema_arrow.names))
@@ -154,12 +156,13 @@ class _Reader:
                 yield Batch([], [], [], faults=[Fault(relative, "unreadable", reason)])
                 return
             table = pa.Table.from_batches([part])
-            yield self._batch(table, chosen, path, relative, stem, row, notes)
+            yield self._batch(table, chosen, path, (relative, stem, stamp), row, notes)
             row += table.num_rows
 
     def _batch(
-        self, table: pa.Table, chosen: Roles, path: str, relative: str, stem: str, row: int, notes: list[str]
+        self, table: pa.Table, chosen: Roles, path: str, named: tuple[str, str, str], row: int, notes: list[str]
     ) -> Batch:
+        relative, stem, stamp = named
         rows = range(row, row + table.num_rows)
         given = texts(table.column(chosen.sample_id)) if chosen.sample_id is not None else [None] * table.num_rows
         return Batch(
@@ -167,7 +170,7 @@ class _Reader:
                 one if one is not None else f"{self._prefix}{stem}:{number}"
                 for one, number in zip(given, rows, strict=True)
             ],
-            [parquet_rows.reference(relative, self._media, number) for number in rows],
+            [parquet_rows.reference(relative, self._media, number, stamp) for number in rows],
             [self._item(value, os.path.dirname(path)) for value in plain_values(table.column(self._media))],
             texts(table.column(chosen.label)) if chosen.label is not None else None,
             texts(table.column(chosen.split)) if chosen.split is not None else None,

@@ -21,10 +21,14 @@ class Progress:
         what: the work, e.g. "pets".
         show: False for silence; a function is called instead of showing.
         total: if known.
+        things: what is counted.
     """
 
-    def __init__(self, what: str, show: bool | Listener = True, total: int | None = None) -> None:
+    def __init__(
+        self, what: str, show: bool | Listener = True, total: int | None = None, things: str = "pictures"
+    ) -> None:
         self.total = total
+        self._things = things
         self._what = what
         self._started = time.monotonic()
         self._due = self._started + FIRST_AFTER_S
@@ -54,7 +58,7 @@ class Progress:
         left = ""
         if self.total is not None and rate > 0 and self.total > done:
             left = f", {_duration((self.total - done) / rate)} left"
-        return f"{self._what}: {done:,}{of} pictures, {rate:,.0f} a second{left}"
+        return f"{self._what}: {done:,}{of} {self._things}, {rate:,.0f} a second{left}"
 
     def _show(self, done: int, sentence: str) -> None:
         self._shown = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dataide.errors import ImportProblem, did_you_mean
+from dataide.storage import arrow_arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,13 +59,8 @@ def frame_of(source: Any, media: str) -> Frame:
     library = type(source).__module__.partition(".")[0]
     if library == "pandas":
         return _from_pandas(source, media)
-    if library == "polars" and hasattr(source, "collect"):
-        source = source.collect()
-    if library == "polars" and hasattr(source, "to_arrow"):
-        import polars
-
-        # Arrow's newer string views have no kernels in pyarrow yet.
-        source = source.to_arrow(compat_level=polars.CompatLevel.oldest())
+    if library == "polars":
+        source = from_polars(source)
     if isinstance(source, dict):
         return _from_columns(source, media)
     if isinstance(source, (list, tuple)):
@@ -78,7 +74,24 @@ def frame_of(source: Any, media: str) -> Frame:
         reader = pa.RecordBatchReader.from_stream(source)
         check_column(media, reader.schema.names, "media")
         return Frame(list(reader.schema.names), total, _from_reader(reader, media))
-    raise ImportProblem(
+    raise no_frame(source)
+
+
+def from_polars(source: Any) -> Any:
+    """A Polars frame, lazy or not, as an Arrow table; anything else of Polars as it is."""
+    if hasattr(source, "collect"):
+        source = source.collect()
+    if hasattr(source, "to_arrow"):
+        import polars
+
+        # Arrow's newer string views have no kernels in pyarrow yet.
+        source = source.to_arrow(compat_level=polars.CompatLevel.oldest())
+    return source
+
+
+def no_frame(source: Any) -> ImportProblem:
+    """The error about something that has no rows."""
+    return ImportProblem(
         f"{type(source).__name__} is no kind of frame that can be read.",
         hint="Give pandas, Polars, Arrow, a DuckDB relation or a list of dicts: "
         "session.add_frame([{'path': 'cat.jpg', 'label': 'cat'}])",
@@ -96,13 +109,14 @@ def check_column(name: str, names: Sequence[str], role: str) -> None:
         )
 
 
-def roles(names: Sequence[str], media: str, sample_id: str | None, label: str | None) -> Roles:
+def roles(names: Sequence[str], media: str | None, sample_id: str | None, label: str | None) -> Roles:
     """Checks the columns that the call names, and fills what it does not name from columns of the same name.
 
     Raises:
         ImportProblem: a named column is not there.
     """
-    check_column(media, names, "media")
+    if media is not None:
+        check_column(media, names, "media")
     for role, name in (("sample_id", sample_id), ("label", label)):
         if name is not None:
             check_column(name, names, role)
@@ -145,6 +159,20 @@ def user_columns(table: pa.Table, drop: Sequence[str | None], notes: list[str]) 
         arrays.append(column)
         names.append(name)
     return pa.Table.from_arrays(arrays, names) if names else None
+
+
+def text_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Like `texts`, as Arrow; quick where the column is of text or of whole numbers already."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column
+    if pa.types.is_integer(kind) or _name(kind) == "string_view":
+        return column.cast(pa.large_string())
+    return pa.chunked_array([arrow_arrays.text(texts(column))])
 
 
 def texts(column: pa.ChunkedArray) -> list[str | None]:
@@ -208,7 +236,7 @@ def _from_pandas(source: Any, media: str) -> Frame:
     pictures = source.iloc[:, names.index(media)]
     rest = source.drop(columns=source.columns[names.index(media)])
     rest.columns = [name for name in names if name != media]
-    columns = [_pandas_column(rest.iloc[:, index]) for index in range(rest.shape[1])]
+    columns = [pandas_column(rest.iloc[:, index]) for index in range(rest.shape[1])]
     table = pa.Table.from_arrays(columns, list(rest.columns)) if columns else None
 
     def rows() -> Iterator[Rows]:
@@ -219,7 +247,7 @@ def _from_pandas(source: Any, media: str) -> Frame:
     return Frame(names, len(source), rows())
 
 
-def _pandas_column(series: Any) -> pa.Array:
+def pandas_column(series: Any) -> pa.Array:
     import pyarrow as pa
 
     try:

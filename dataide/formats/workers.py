@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dataide.errors import DataideError, MediaError
+from dataide.storage.addresses import read_url
 from dataide.storage.looking import Item, Seen, look_at
-from dataide.storage.media import read_url
 
 _BOOT = """
 import sys, pickle

@@ -18,6 +18,7 @@ import duckdb
 
 from dataide.errors import NewerSession, NotASession, ReadOnly, SessionClosed, SessionError
 from dataide.storage import columns, documented, entry, lock, migrations
+from dataide.storage.idle import OWN_THRESHOLD, IdleCheckpoint
 from dataide.storage.uses import Uses
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Database:
         self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
         self._cursors_lock = threading.Lock()
         self._uses = Uses()
+        self._idle_checkpoint = IdleCheckpoint(self.path)
         self._columns: tuple[int, dict[str, str]] | None = None
         self._count: tuple[int, int] | None = None
         self._connection = self._open()
@@ -123,6 +125,7 @@ class Database:
             "threads": str(max(1, min(4, os.cpu_count() or 1))),
             "memory_limit": f"{entry.memory_limit_mib()}MiB",
             "temp_directory": str(self.cache_dir / "spill"),
+            "checkpoint_threshold": OWN_THRESHOLD,
             "lock_configuration": "true",
         }
         return duckdb.connect(str(path), read_only=read_only, config=config)
@@ -287,6 +290,7 @@ class Database:
             self.revision += 1
             altered = self._altered
             self._schema += altered
+            self._idle_checkpoint.committed(self)
         if altered and self.schema_changed is not None:
             self.schema_changed()
         if self.changed is not None:
@@ -322,6 +326,16 @@ class Database:
                 cursor = self.cursor()
                 _finish(cursor)
                 cursor.execute("CHECKPOINT")
+
+    def fold_log(self) -> None:
+        """Like `checkpoint`, on any thread, and only while nobody else writes."""
+        if self.read_only or not self._writer.acquire(blocking=False):
+            return
+        try:
+            with self.reading() as cursor:
+                cursor.execute("CHECKPOINT").fetchall()
+        finally:
+            self._writer.release()
 
     # Closing ---------------------------------------------------------------------------------------------------
 

@@ -1,19 +1,23 @@
 """The SQL of decisions: what changes, in the journal and in the present state, and the way back.
 
-Every statement here runs inside the caller's transaction. `target` is a frame with the sample numbers acted on.
+Every statement here runs inside the caller's transaction. `temp.target` holds the sample numbers acted on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dataide.storage.database import registered
 from dataide.storage.documented import quoted
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from dataide.storage.database import Cursor, Database
 
@@ -72,53 +76,101 @@ def set_state(cursor: Cursor, event: int, state: str) -> None:
     cursor.execute("UPDATE data.event SET state = $state WHERE event_no = $event", {"state": state, "event": event})
 
 
+@contextmanager
+def targeted(cursor: Cursor, nos: NDArray[np.uint32]) -> Iterator[None]:
+    """Lends the samples acted on as the table `temp.target`, ascending and each once, inside the caller's transaction.
+
+    A lent array is read by one thread, a table by all: half the time of a decision about half a million samples.
+    """
+    with registered(cursor, {"lent_target": {"sample_no": nos}}):
+        cursor.execute("CREATE OR REPLACE TEMP TABLE target AS SELECT sample_no FROM lent_target").fetchall()
+    yield
+    # After an error the rollback takes the table with it.
+    cursor.execute("DROP TABLE temp.target").fetchall()
+
+
 def tag(cursor: Cursor, event: int, name: str) -> int:
     """Puts a tag on the samples of `target` that do not have it."""
-    count = _count(
+    given = {"event": event, "tag": name}
+    if not _there(cursor, "data.tag", "tag = $name", name):
+        # The usual case, a new word: nothing to compare with, and no way round by the journal.
+        added = _count(
+            cursor, "INSERT INTO data.change SELECT $event, sample_no, 'tag', NULL, $tag FROM temp.target", given
+        )
+        _count(cursor, "INSERT INTO data.tag SELECT sample_no, $tag FROM temp.target", {"tag": name})
+        return added
+    added = _count(
         cursor,
-        "INSERT INTO data.change SELECT $event, sample_no, 'tag', NULL, $tag FROM target "
-        "WHERE sample_no NOT IN (SELECT sample_no FROM data.tag WHERE tag = $tag)",
-        {"event": event, "tag": name},
+        "INSERT INTO data.change SELECT $event, t.sample_no, 'tag', NULL, $tag FROM temp.target t "
+        "ANTI JOIN (SELECT sample_no FROM data.tag WHERE tag = $tag) had ON had.sample_no = t.sample_no",
+        given,
     )
-    if count:
+    if added:
         _tags_in(cursor, event, "after")
-    return count
+    return added
 
 
 def untag(cursor: Cursor, event: int, name: str) -> int:
     """Takes a tag from the samples of `target` that have it."""
     count = _count(
         cursor,
-        "INSERT INTO data.change SELECT $event, sample_no, 'tag', $tag, NULL FROM data.tag "
-        "WHERE tag = $tag AND sample_no IN (SELECT sample_no FROM target)",
+        "INSERT INTO data.change SELECT $event, g.sample_no, 'tag', $tag, NULL FROM data.tag g "
+        "JOIN temp.target t ON t.sample_no = g.sample_no WHERE g.tag = $tag",
         {"event": event, "tag": name},
     )
     if count:
-        _tags_out(cursor, event, "before")
+        _count(
+            cursor,
+            "DELETE FROM data.tag WHERE tag = $tag AND sample_no IN (SELECT sample_no FROM temp.target)",
+            {"tag": name},
+        )
     return count
 
 
 def assign(cursor: Cursor, event: int, column: str, kind: str, value: Any) -> int:
     """Gives a column one value on the samples of `target` where it has another."""
     name = quoted(column)
+    given: dict[str, Any] = {"event": event, "field": column}
+    if value is None:
+        new, differs = "NULL", f"s.{name} IS NOT NULL"
+    else:
+        # Not IS DISTINCT FROM, which DuckDB evaluates five times as slowly over a million texts.
+        new, differs = f"CAST($value AS {kind})", f"(s.{name} <> CAST($value AS {kind}) OR s.{name} IS NULL)"
+        given["value"] = value
     count = _count(
         cursor,
-        f"INSERT INTO data.change SELECT $event, sample_no, $field, CAST({name} AS VARCHAR), "
-        f"CAST(CAST($value AS {kind}) AS VARCHAR) FROM data.sample "
-        f"WHERE sample_no IN (SELECT sample_no FROM target) AND {name} IS DISTINCT FROM CAST($value AS {kind})",
-        {"event": event, "field": column, "value": value},
+        f"INSERT INTO data.change SELECT $event, s.sample_no, $field, CAST(s.{name} AS VARCHAR), "
+        f"CAST({new} AS VARCHAR) FROM data.sample s JOIN temp.target t ON t.sample_no = s.sample_no WHERE {differs}",
+        given,
     )
-    if count:
-        cursor.execute(
-            f"UPDATE data.sample SET {name} = CAST($value AS {kind}) WHERE sample_no IN "
-            "(SELECT sample_no FROM data.change WHERE event_no = $event AND field = $field)",
-            {"event": event, "field": column, "value": value},
-        )
+    if not count:
+        return 0
+    if count == _targets(cursor):
+        changing = "SELECT sample_no FROM temp.target"
+        given = {"value": value} if value is not None else {}
+    else:
+        changing = "SELECT sample_no FROM data.change WHERE event_no = $event AND field = $field"
+    _count(cursor, f"UPDATE data.sample SET {name} = {new} WHERE sample_no IN ({changing})", given)
     return count
 
 
 def enqueue(cursor: Cursor, event: int, queue: str, reason: str | None, priority: float | None) -> int:
     """Makes a pending task for the samples of `target`, where there is none like it."""
+    if not _there(cursor, "data.task", "queue = $name", queue):
+        given = {"queue": queue, "reason": reason, "priority": priority}
+        task = _task("$queue", "'pending'", "$reason", "$priority", "NULL")
+        text = cursor.execute(f"SELECT {task}", given).fetchall()[0][0]
+        added = _count(
+            cursor,
+            "INSERT INTO data.change SELECT $event, sample_no, 'queue', NULL, $task FROM temp.target",
+            {"event": event, "task": text},
+        )
+        _count(
+            cursor,
+            "INSERT INTO data.task SELECT $queue, sample_no, 'pending', $reason, $priority, NULL FROM temp.target",
+            given,
+        )
+        return added
     given = {"event": event, "queue": queue, "reason": reason, "priority": priority}
     before = _task("k.queue", "k.state", "k.reason", "k.priority", "k.owner")
     after = _task("$queue", "'pending'", "coalesce($reason, k.reason)", "coalesce($priority, k.priority)", "k.owner")
@@ -127,7 +179,7 @@ def enqueue(cursor: Cursor, event: int, queue: str, reason: str | None, priority
         f"""
         INSERT INTO data.change
         SELECT $event, t.sample_no, 'queue', CASE WHEN k.sample_no IS NULL THEN NULL ELSE {before} END, {after}
-        FROM target t LEFT JOIN (SELECT * FROM data.task WHERE queue = $queue) k ON k.sample_no = t.sample_no
+        FROM temp.target t LEFT JOIN (SELECT * FROM data.task WHERE queue = $queue) k ON k.sample_no = t.sample_no
         WHERE k.sample_no IS NULL OR k.state <> 'pending'
            OR ($reason IS NOT NULL AND k.reason IS DISTINCT FROM $reason)
            OR ($priority IS NOT NULL AND k.priority IS DISTINCT FROM CAST($priority AS DOUBLE))
@@ -216,6 +268,16 @@ def _count(cursor: Cursor, sql: str, parameters: dict[str, Any]) -> int:
     return int(cursor.execute(sql, parameters).fetchall()[0][0])
 
 
+def _targets(cursor: Cursor) -> int:
+    return int(cursor.execute("SELECT count(*) FROM temp.target").fetchall()[0][0])
+
+
+def _there(cursor: Cursor, table: str, condition: str, name: str) -> int:
+    """How many rows under this name a table has for the samples of `target`."""
+    sql = f"SELECT count(*) FROM {table} k JOIN temp.target t ON t.sample_no = k.sample_no WHERE {condition}"
+    return _count(cursor, sql, {"name": name})
+
+
 def _tags_in(cursor: Cursor, event: int, side: str) -> None:
     cursor.execute(
         f"INSERT INTO data.tag SELECT sample_no, {side} FROM data.change "
@@ -233,12 +295,15 @@ def _tags_out(cursor: Cursor, event: int, side: str) -> None:
 
 
 def _tasks_in(cursor: Cursor, event: int, side: str) -> None:
-    parts = ", ".join(f"json_extract_string({side}, '$.{part}')" for part in ("state", "reason", "priority", "owner"))
+    # Each different text is parsed once: a decision about half a million samples mostly writes one.
+    parts = ", ".join(
+        f"json_extract_string(task, '$.{part}') AS {part}" for part in ("queue", "state", "reason", "priority", "owner")
+    )
     cursor.execute(
-        f"INSERT INTO data.task SELECT queue, sample_no, state, reason, CAST(priority AS DOUBLE), owner FROM ("
-        f"SELECT json_extract_string({side}, '$.queue') AS queue, sample_no, unnest([[{parts}]]) AS part, "
-        "part[1] AS state, part[2] AS reason, part[3] AS priority, part[4] AS owner "
-        f"FROM data.change WHERE event_no = $event AND field = 'queue' AND {side} IS NOT NULL)",
+        f"INSERT INTO data.task SELECT t.queue, c.sample_no, t.state, t.reason, CAST(t.priority AS DOUBLE), t.owner "
+        f"FROM data.change c JOIN (SELECT task, {parts} FROM (SELECT DISTINCT {side} AS task FROM data.change "
+        f"WHERE event_no = $event AND field = 'queue' AND {side} IS NOT NULL)) t ON t.task = c.{side} "
+        "WHERE c.event_no = $event AND c.field = 'queue'",
         {"event": event},
     )
 

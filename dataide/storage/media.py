@@ -1,14 +1,13 @@
 """From a media reference to bytes.
 
 A reference is a path relative to the session file's folder, an absolute path, a URL, `blob:HASH` (bytes kept in the
-session file) or `parquet:PATH#COLUMN:ROW` (a row of a Parquet file, read in place).
+session file) or `parquet:PATH#COLUMN:ROW@STAMP` (a row of a Parquet file, read in place). The empty one is that of a
+sample without a picture.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
@@ -17,16 +16,18 @@ from urllib.parse import unquote, urlsplit
 
 from dataide.errors import DataideError, MediaError
 from dataide.storage import parquet_rows
+from dataide.storage.addresses import address_prefix, is_url
+from dataide.storage.blobs import Blobs
+from dataide.storage.downloads import FOLDER, Downloads
+from dataide.storage.seen_troubles import Troubles
 from dataide.storage.trust import Trust, read_regular
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
 
 BLOB = "blob:"
-LARGEST_DOWNLOAD_BYTES = 256 << 20
-ATTEMPTS = 3
-TIMEOUT_S = 20.0
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# Of a sample that has no picture.
+NONE = ""
 _THREADS = 8
 
 
@@ -42,6 +43,9 @@ class Media:
         self._database = database
         self.trust = Trust(database.path, _session_uuid(database), allow)
         self._rows = parquet_rows.ParquetRows()
+        self._kept = Blobs(database)
+        self._downloads = Downloads(database.cache_dir / FOLDER, writable=not database.read_only)
+        self._troubles = Troubles(database)
         self._given_folder = os.path.join(os.path.abspath(database.path.parent), "")
         self._real_folder = os.path.join(self.trust.folder, "")
 
@@ -58,7 +62,7 @@ class Media:
 
     def read_many(self, refs: Sequence[str]) -> list[bytes | DataideError]:
         """The bytes of many pictures, or for each the reason why not; rows of one table or file are read together."""
-        answers: list[bytes | DataideError] = [MediaError("The reference is empty.", code="missing")] * len(refs)
+        answers: list[bytes | DataideError] = [no_picture()] * len(refs)
         blobs: list[int] = []
         rows: list[int] = []
         slow: list[int] = []
@@ -80,7 +84,13 @@ class Media:
                 fetched = pool.map(lambda index: _attempt(lambda: self._address(refs[index])), slow)
                 for index, answer in zip(slow, fetched, strict=True):
                     answers[index] = answer
+        for index in slow:
+            self._troubles.note(refs[index], answers[index])
         return answers
+
+    def settle(self) -> None:
+        """Writes down what could not be fetched since the last time, for `session.problems()`."""
+        self._troubles.settle()
 
     def relative(self, path: str | os.PathLike[str]) -> str:
         """The reference stored for a path: relative to the session file's folder where it lies below, else absolute."""
@@ -119,18 +129,14 @@ class Media:
         self.trust.grant_address(address_prefix(url))
 
     def close(self) -> None:
-        """Closes what is held open."""
+        """Writes down what could not be fetched, and closes what is held open."""
+        self._troubles.settle()
         self._rows.close()
 
     def _blobs(self, refs: Sequence[str], wanted: list[int]) -> Iterator[tuple[int, bytes | DataideError]]:
         if not wanted:
             return
-        hashes = sorted({refs[index][len(BLOB) :] for index in wanted})
-        marks = ", ".join("?" * len(hashes))
-        with self._database.query(
-            f"SELECT content_hash, bytes FROM data.blob WHERE content_hash IN ({marks})", hashes
-        ) as cursor:
-            found = dict(cursor.fetchall())
+        found = self._kept.read([refs[index][len(BLOB) :] for index in wanted])
         for index in wanted:
             data = found.get(refs[index][len(BLOB) :])
             yield (
@@ -141,17 +147,17 @@ class Media:
             )
 
     def _parquet(self, refs: Sequence[str], wanted: list[int]) -> Iterator[tuple[int, bytes | DataideError]]:
-        places: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        places: dict[tuple[str, str, str | None], list[tuple[int, int]]] = {}
         for index in wanted:
             try:
-                path, column, row = parquet_rows.parse(refs[index])
-                places.setdefault((path, column), []).append((index, row))
+                path, column, row, stamp = parquet_rows.parse(refs[index])
+                places.setdefault((path, column, stamp), []).append((index, row))
             except MediaError as error:
                 yield index, error
-        for (path, column), members in places.items():
+        for (path, column, stamp), members in places.items():
             try:
                 real = self.resolve(path)
-                values: list[Any] = self._rows.read(real, column, [row for _, row in members])
+                values: list[Any] = self._rows.read(real, column, [row for _, row in members], stamp)
             except MediaError as error:
                 yield from ((index, error) for index, _ in members)
                 continue
@@ -178,12 +184,12 @@ class Media:
                 hint="If you trust it, import it here: session.add_frame([{'path': url}], on_conflict='replace')",
                 code="outside",
             )
-        return read_url(url)
+        return self._downloads.get(url)
 
 
-def is_url(ref: str) -> bool:
-    """Whether a reference is an address such as `https://…` or `s3://…`."""
-    return _SCHEME.match(ref) is not None
+def no_picture() -> MediaError:
+    """What is said of a sample without a picture; it is no problem of anybody's."""
+    return MediaError("No picture.", code="no_picture")
 
 
 def url_path(url: str) -> str:
@@ -194,78 +200,6 @@ def url_path(url: str) -> str:
     from urllib.request import url2pathname
 
     return url2pathname(url[url.index("://") + 3 + len(parts.netloc) :]) if os.name == "nt" else unquote(parts.path)
-
-
-def address_prefix(url: str) -> str:
-    """What an import of this address grants: its scheme and its server or bucket."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}/" if parts.netloc and url.count("/") > 2 else url
-
-
-def read_url(url: str) -> bytes:
-    """Fetches an address, trying again when the network fails.
-
-    Raises:
-        MediaError: with code unreachable, missing or too_large.
-    """
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _fetch(url)
-        except DataideError:
-            raise
-        except FileNotFoundError:
-            raise MediaError(f"There is nothing at {url[:200]}.", code="missing") from None
-        except ImportError as error:
-            raise MediaError(
-                f"{url[:200]} needs a package that is not installed: {error}",
-                hint=f"pip install {error.name or 'fsspec'}",
-                code="unreachable",
-            ) from None
-        except Exception as error:
-            if attempt == ATTEMPTS:
-                said = " ".join(str(error).split())[:200] or type(error).__name__
-                raise MediaError(f"{url[:200]} cannot be reached: {said}", code="unreachable") from None
-            time.sleep(0.2 * attempt)
-    raise AssertionError("unreachable")
-
-
-def _fetch(url: str) -> bytes:
-    if url[:7].lower() == "http://" or url[:8].lower() == "https://":
-        return _fetch_http(url)
-    import fsspec
-
-    if "::" in url:
-        raise MediaError(f"{url[:200]} chains addresses, which is not supported.", code="unreachable")
-    with fsspec.open(url, "rb") as file:
-        data: bytes = file.read(LARGEST_DOWNLOAD_BYTES + 1)
-    return _bounded(url, data)
-
-
-def _fetch_http(url: str) -> bytes:
-    # The standard library's client: fsspec's own would bring a whole asynchronous stack for a plain GET.
-    from http.client import HTTPException
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
-    try:
-        with urlopen(
-            Request(url, headers={"User-Agent": "dataide", "Accept": "image/*,*/*;q=0.5"}), timeout=TIMEOUT_S
-        ) as answer:
-            data: bytes = answer.read(LARGEST_DOWNLOAD_BYTES + 1)
-    except HTTPError as error:
-        if error.code in (408, 425, 429) or error.code >= 500:
-            raise
-        code = "missing" if error.code in (404, 410) else "unreachable"
-        raise MediaError(f"{url[:200]} answers {error.code} {error.reason}.", code=code) from None
-    except HTTPException as error:
-        raise ConnectionError(str(error) or type(error).__name__) from None
-    return _bounded(url, data)
-
-
-def _bounded(url: str, data: bytes) -> bytes:
-    if len(data) > LARGEST_DOWNLOAD_BYTES:
-        raise MediaError(f"{url[:200]} has more than {LARGEST_DOWNLOAD_BYTES:,} bytes.", code="too_large")
-    return data
 
 
 def _attempt(read: Callable[[], bytes]) -> bytes | DataideError:

@@ -110,6 +110,13 @@ class Query:
         with database.query(self._text("sample_no"), frames=self.frames) as cursor:
             return np.asarray(cursor.fetchnumpy()["sample_no"], dtype=np.uint32)
 
+    def mask(self, database: Database) -> NDArray[np.bool_]:
+        """Which samples there are, by sample number."""
+        # A mask needs no order, and to sort ten million numbers takes longer than to find them.
+        with database.query(self._text("sample_no", ordered=self._limit is not None), frames=self.frames) as cursor:
+            nos = np.asarray(cursor.fetchnumpy()["sample_no"], dtype=np.uint32)
+        return mask_of(nos, database.sample_count)
+
     def _base(self) -> str:
         if not self._lists:
             return "sample" if self.plain else "data.sample AS sample"
@@ -197,6 +204,19 @@ def mask_of(nos: NDArray[np.integer[Any]], count: int) -> NDArray[np.bool_]:
     # A sample that arrived while we were asking is not in the mask yet.
     mask[nos if not len(nos) or int(nos.max()) < count else nos[nos < count]] = True
     return mask
+
+
+def members(database: Database, name: str, words: Sequence[str] | None, count: int) -> NDArray[np.bool_]:
+    """A mask over `count` sample numbers: those with one of these words, or any (None), in `tags` or `queues`."""
+    table, word = ("data.tag", "tag") if name == "tags" else ("data.task", "queue")
+    conditions = [] if name == "tags" else ["state = 'pending'"]
+    if words is not None:
+        if not words:
+            return np.zeros(count, dtype=bool)
+        conditions.append(f"{word} IN {listed(words)}")
+    condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    with database.query(f"SELECT sample_no FROM {table}{condition}") as cursor:
+        return mask_of(np.asarray(cursor.fetchnumpy()["sample_no"], dtype=np.uint32), count)
 
 
 def name_of(column: str) -> str:

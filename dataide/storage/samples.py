@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dataide.errors import ModelError
 from dataide.storage import arrow_arrays
 from dataide.storage.database import registered
 from dataide.storage.documented import quoted
@@ -113,6 +114,28 @@ def _known(cursor: Cursor, ids: Sequence[str]) -> dict[str, Known]:
     return {sample_id: Known(int(number), media) for sample_id, number, media in rows}
 
 
+def with_pictures(database: Database, nos: np.ndarray) -> np.ndarray:
+    """Those of the samples that have a picture, in order.
+
+    Raises:
+        ModelError: there are samples, and none has one.
+    """
+    import numpy as np
+
+    with database.query("SELECT sample_no FROM data.sample WHERE media = ''") as cursor:
+        bare = np.asarray(cursor.fetchnumpy()["sample_no"], np.uint32)
+    if not len(bare):
+        return nos
+    kept = nos[~np.isin(nos, bare)]
+    if len(nos) and not len(kept):
+        raise ModelError(
+            "None of these samples has a picture, so there is nothing to embed.",
+            hint="Coordinates of your own make a map: session.add_projection('mine', x='column', y='column')",
+            code="no_pictures",
+        )
+    return kept
+
+
 def commit_arrivals(database: Database, arrivals: Arrivals, *, replace: bool) -> Committed:
     """Writes everything that waits, in one transaction.
 
@@ -182,7 +205,7 @@ def _table(database: Database, cursor: Cursor, arrivals: Arrivals) -> tuple[pa.T
     if arrivals.columns:
         users = pa.concat_tables(arrivals.columns)
         plain = [f"user_{index}" for index in range(users.num_columns)]
-        wanted = dict(zip(users.column_names, _sql_types(cursor, users.rename_columns(plain)), strict=True))
+        wanted = dict(zip(users.column_names, sql_types(cursor, users.rename_columns(plain)), strict=True))
         stands = database.ensure_columns(cursor, wanted)
         for name, short, column in zip(users.column_names, plain, users.columns, strict=True):
             data[short] = column
@@ -190,7 +213,7 @@ def _table(database: Database, cursor: Cursor, arrivals: Arrivals) -> tuple[pa.T
     return pa.Table.from_arrays(list(data.values()), list(data)), actual
 
 
-def _sql_types(cursor: Cursor, users: pa.Table) -> list[str]:
+def sql_types(cursor: Cursor, users: pa.Table) -> list[str]:
     """How DuckDB itself reads the Arrow types; a column of nulls only is text."""
     with registered(cursor, {"describing": users.slice(0, 0)}):
         rows = cursor.execute("DESCRIBE SELECT * FROM describing").fetchall()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sqlite3
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dataide.errors import DataideError
-from dataide.storage import pictures
+from dataide.storage import parquet_rows, pictures
+from dataide.storage.addresses import is_url
+from dataide.storage.rows import rows_of
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
@@ -63,6 +66,21 @@ class FullPicture:
     problem: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the picture of a sample is.
+
+    Attributes:
+        ref: its media reference.
+        content_hash: None where nobody has looked at it yet.
+        key: by which its thumbnails are kept; None where the reference may mean another picture tomorrow.
+    """
+
+    ref: str
+    content_hash: str | None
+    key: str | None
+
+
 class Thumbnails:
     """Makes, keeps and gives thumbnails. Safe for threads.
 
@@ -90,17 +108,17 @@ class Thumbnails:
         """
         places = self._places(nos)
         found: dict[int, Thumbnail] = {}
-        due: list[tuple[int, str, str | None]] = []
+        due: list[tuple[int, _Place]] = []
         for number in dict.fromkeys(int(no) for no in nos):
             if number not in places:
                 found[number] = Thumbnail(b"", "", f"There is no sample with the number {number}.")
                 continue
-            ref, content_hash = places[number]
-            held = self._held.get((content_hash, px)) if content_hash else None
+            place = places[number]
+            held = self._held.get((place.key, px)) if place.key else None
             if held is not None:
                 found[number] = held
             else:
-                due.append((number, ref, content_hash))
+                due.append((number, place))
         if due:
             found.update(self._make(due, px))
         return [found[int(no)] for no in nos]
@@ -116,7 +134,7 @@ class Thumbnails:
         if place is None:
             return FullPicture(b"", "", 0, 0, f"There is no sample with the number {no}.")
         try:
-            data = self._media.read(place[0])
+            data = self._media.read(place.ref)
             encoded, mime, width, height = pictures.web_picture(data, px, MOST_FULL_BYTES)
         except DataideError as error:
             return FullPicture(b"", "", 0, 0, _problem(error))
@@ -127,55 +145,72 @@ class Thumbnails:
         self._pool.shutdown(cancel_futures=True)
         self._cache.close()
 
-    def _places(self, nos: Sequence[int]) -> dict[int, tuple[str, str | None]]:
+    def _places(self, nos: Sequence[int]) -> dict[int, _Place]:
         numbers = sorted({int(no) for no in nos if 0 <= int(no) < 1 << 32})
         if not numbers:
             return {}
-        marks = ", ".join("?" * len(numbers))
-        sql = f"SELECT sample_no, media, content_hash FROM data.sample WHERE sample_no IN ({marks})"
-        with self._database.query(sql, numbers) as cursor:
-            return {int(no): (media, content_hash) for no, media, content_hash in cursor.fetchall()}
+        rows = rows_of(self._database, "media, content_hash, media_revision", numbers)
+        return {
+            no: _Place(media, content_hash, content_hash or _key_of(media, revision))
+            for no, (media, content_hash, revision) in rows.items()
+        }
 
-    def _make(self, due: Sequence[tuple[int, str, str | None]], px: int) -> dict[int, Thumbnail]:
-        cached = self._cache.read([content_hash for _, _, content_hash in due if content_hash], px)
+    def _make(self, due: Sequence[tuple[int, _Place]], px: int) -> dict[int, Thumbnail]:
+        cached = self._cache.read([place.key for _, place in due if place.key], px)
         found: dict[int, Thumbnail] = {}
-        missing: list[tuple[int, str, str | None]] = []
-        for number, ref, content_hash in due:
-            kept = cached.get(content_hash or "")
+        missing: list[tuple[int, _Place]] = []
+        for number, place in due:
+            kept = cached.get(place.key or "")
             if kept is None:
-                missing.append((number, ref, content_hash))
+                missing.append((number, place))
             else:
                 found[number] = kept
-                self._hold(content_hash, px, kept)
+                self._hold(place.key, px, kept)
         if not missing:
             return found
-        read = self._media.read_many([ref for _, ref, _ in missing])
-        work = [(data, content_hash, px) for data, (_, _, content_hash) in zip(read, missing, strict=True)]
+        read = self._media.read_many([place.ref for _, place in missing])
+        work = [(data, place.content_hash, px) for data, (_, place) in zip(read, missing, strict=True)]
         made = (
             list(map(_thumbnail, work)) if sum(map(_cost, work)) < 500_000 else list(self._pool.map(_thumbnail, work))
         )
         fresh: list[tuple[str, int, Thumbnail]] = []
-        for (number, _, _), (thumbnail, actual_hash, passed) in zip(missing, made, strict=True):
+        for (number, place), (thumbnail, actual_hash, passed) in zip(missing, made, strict=True):
             found[number] = thumbnail
-            if actual_hash is not None:
-                self._hold(actual_hash, px, thumbnail)
-                if not passed:
-                    fresh.append((actual_hash, px, thumbnail))
+            if actual_hash is None:
+                continue
+            # A file may have changed since it was looked at: then its thumbnail is not that of the known hash.
+            key = actual_hash if place.content_hash or not place.key else place.key
+            self._hold(key, px, thumbnail)
+            # Small files that were looked at once are as quick as their thumbnails; others would be checked each time.
+            if not passed or not place.content_hash:
+                fresh.append((key, px, thumbnail))
         if fresh:
             self._cache.write(fresh)
         return found
 
-    def _hold(self, content_hash: str | None, px: int, thumbnail: Thumbnail) -> None:
-        if not content_hash or len(thumbnail.data) > MOST_HELD_BYTES // 8:
+    def _hold(self, key: str | None, px: int, thumbnail: Thumbnail) -> None:
+        if not key or len(thumbnail.data) > MOST_HELD_BYTES // 8:
             return
         with self._lock:
-            if (content_hash, px) in self._held:
+            if (key, px) in self._held:
                 return
-            self._held[content_hash, px] = thumbnail
+            self._held[key, px] = thumbnail
             self._held_bytes += len(thumbnail.data)
             while self._held_bytes > MOST_HELD_BYTES:
                 oldest = next(iter(self._held))  # dicts keep the order of arrival
                 self._held_bytes -= len(self._held.pop(oldest).data)
+
+
+def _key_of(ref: str, revision: int) -> str | None:
+    """The key of a picture whose bytes nobody has looked at: an address, or a row of a Parquet file as it was."""
+    if is_url(ref):
+        lasting = ref[:7].lower() != "file://"
+    else:
+        lasting = ref.startswith(parquet_rows.PREFIX) and "@" in ref.rpartition(":")[2]
+    if not lasting:
+        return None
+    # Addresses may carry keys, which have no place in a cache.
+    return "ref:" + hashlib.blake2b(f"{revision} {ref}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _cost(work: tuple[bytes | DataideError, str | None, int]) -> int:

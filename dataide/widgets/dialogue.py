@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +13,15 @@ from dataide.errors import DataideError, ProtocolError
 
 from .lanes import Job, Lane
 from .protocol import ASKS, MEDIA, READS, VERSION, Failure, Request, Upward
+from .underway import answering
 from .wire import check
 
 PARTS_UNDER_WAY = 4
+# Bytes of one answer under way, from the slowest line to the quickest: what is asked next waits behind them.
+BYTES_UNDER_WAY = (128 * 2**10, 4 * 2**20)
+BYTES_AT_FIRST = 512 * 2**10
+QUICK_S = 0.1
+SLOW_S = 0.4
 MOST_STALLED = 16
 _log = logging.getLogger(__name__)
 
@@ -44,9 +51,29 @@ class _Exchange:
     parts: Iterator[Reply] | None = None
     sent: int = 0
     acknowledged: int = 0
+    window: int = BYTES_AT_FIRST
+    sizes: list[int] = field(default_factory=list)  # bytes of each part sent
+    times: list[float] = field(default_factory=list)  # when each was sent
     stalled: bool = False  # waits for the browser to acknowledge
     done: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def too_much(self) -> bool:
+        """Whether so much is under way that the browser should acknowledge some of it first."""
+        under_way = self.sizes[self.acknowledged :]
+        return len(under_way) >= PARTS_UNDER_WAY or sum(under_way) >= self.window
+
+    def taken(self, part: int, now: float) -> None:
+        """The browser has this part: the quicker it came, the more may be under way."""
+        if not self.acknowledged <= part < self.sent:
+            return
+        self.acknowledged = part + 1
+        least, most = BYTES_UNDER_WAY
+        waited = now - self.times[part]
+        if waited < QUICK_S:
+            self.window = min(most, 2 * self.window)
+        elif waited > SLOW_S:
+            self.window = max(least, self.window // 2)
 
 
 def failure(error: BaseException) -> Failure:
@@ -76,6 +103,8 @@ class Dialogue:
         self._answer = answer
         self._revision = revision
         self._state_lane = Lane("dataide-state")
+        # A gesture never waits behind a read, and a read sees every gesture that came before it.
+        self._read_lane = Lane("dataide-read", threads=2, after=self._state_lane)
         self._media_lane = Lane("dataide-media", threads=2)
         self._lock = threading.Lock()
         self._open: dict[int, _Exchange] = {}
@@ -96,6 +125,7 @@ class Dialogue:
     def close(self) -> None:
         """Ends the worker threads; what is not answered yet is told that the session is closed."""
         self._state_lane.close()
+        self._read_lane.close()
         self._media_lane.close()
         with self._lock:
             exchanges = list(self._open.values())
@@ -110,7 +140,7 @@ class Dialogue:
                 hint="Page and kernel have different versions of dataide: restart the kernel and reload the page.",
             )
         body = check(request["body"], ASKS[op])
-        lane = self._media_lane if op in MEDIA else self._state_lane
+        lane = self._media_lane if op in MEDIA else self._read_lane if op in READS else self._state_lane
         exchange = _Exchange(request["id"], op, request["panel"], body, lane)
         with self._lock:
             under_way = self._open.get(exchange.id)
@@ -136,11 +166,12 @@ class Dialogue:
                 return
             parts = exchange.parts
             if parts is None:
-                answer = self._answer(exchange.panel, exchange.op, exchange.body)
+                with answering(lambda: exchange.done):
+                    answer = self._answer(exchange.panel, exchange.op, exchange.body)
                 parts = exchange.parts = iter((answer,)) if isinstance(answer, Reply) else iter(answer)
             while not exchange.done:
                 with exchange.lock:
-                    exchange.stalled = exchange.sent - exchange.acknowledged >= PARTS_UNDER_WAY
+                    exchange.stalled = exchange.too_much()
                     if exchange.stalled:
                         return
                 reply = next(parts, None)
@@ -159,6 +190,8 @@ class Dialogue:
             exchange.done = reply.last
             part = exchange.sent
             exchange.sent += 1
+            exchange.times.append(time.monotonic())
+            exchange.sizes.append(sum(memoryview(buffer).nbytes for buffer in reply.buffers))
         if reply.last:
             self._forget(exchange)
         message = {
@@ -206,8 +239,8 @@ class Dialogue:
         if exchange is None:
             return
         with exchange.lock:
-            exchange.acknowledged = min(exchange.sent, max(exchange.acknowledged, part + 1))
-            go_on = exchange.stalled and exchange.sent - exchange.acknowledged < PARTS_UNDER_WAY
+            exchange.taken(part, time.monotonic())
+            go_on = exchange.stalled and not exchange.too_much()
             if go_on:
                 exchange.stalled = False
         if go_on:

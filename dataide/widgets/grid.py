@@ -34,10 +34,12 @@ class Grid(Panel):
         tile_px: width of a tile.
         caption: a column whose value stands under each tile.
         sort: a column; "-column" begins with the highest. It holds for every grid of the session.
+        group: a column of categories; each value gets a heading, the most frequent first. For every grid likewise.
         height: of the panel, in px.
 
     Raises:
         UnknownColumn: there is no such column.
+        ActionError: the grid cannot be grouped by this column.
     """
 
     name = "grid"
@@ -49,18 +51,23 @@ class Grid(Panel):
         tile_px: int = TILE_PX,
         caption: str | None = None,
         sort: str | None = None,
+        group: str | None = None,
         height: int = HEIGHT_PX,
         **more: Any,
     ) -> None:
         if sort is not None:
             Hub.of(context).workspace.orders.set_sort(_sort(sort, context.database.columns()))
+        if group is not None:
+            Hub.of(context).workspace.orders.set_group(column_named(group, context.database.columns()))
         super().__init__(context, {"tile_px": int(tile_px), "caption": caption, "height_px": height, **more})
 
     @property
     def view(self) -> View:
         """The samples of the grid, in its order."""
-        sort = self.workspace.orders.sort
+        sort, group = self.workspace.orders.sort, self.workspace.orders.group
         view = super().view
+        if group is not None:
+            return view.ranked(self.workspace.orders.current().nos, f"grouped by {group}")
         if sort.by == "column" and sort.column is not None:
             return view.order_by(sort.column, descending=sort.descending)
         if sort.by == "similar" or sort.descending:

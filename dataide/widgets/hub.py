@@ -65,7 +65,7 @@ class Hub(anywidget.AnyWidget):
     boot = Boot()
 
     def __init__(self, context: Context) -> None:
-        self.workspace = Workspace(context)
+        self.workspace = Workspace.of(context)
         self._sequence = 0
         self._sequence_lock = threading.Lock()
         self._dialogue = Dialogue(self._send_message, self._answer, lambda: self.workspace.database.revision)

@@ -37,16 +37,19 @@ class Lane:
     Args:
         name: for the names of the threads.
         threads: how many jobs may run at once.
+        after: a lane whose jobs go first: none of this one starts while one of that waits or runs.
     """
 
-    def __init__(self, name: str, threads: int = 1) -> None:
+    def __init__(self, name: str, threads: int = 1, *, after: Lane | None = None) -> None:
         self._name = name
         self._most = threads
         self._waiting: deque[Job] = deque()
         self._condition = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._idle = 0
+        self._running = 0
         self._closed = False
+        self._after = after
         _at_work.add(self)
 
     def put(self, job: Job) -> bool:
@@ -64,7 +67,7 @@ class Lane:
                 thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-            self._condition.notify()
+            self._condition.notify_all()
         if older is not None and older.replaced is not None:
             older.replaced()
         return True
@@ -85,25 +88,47 @@ class Lane:
             self._waiting.clear()
             self._condition.notify_all()
 
+    def settle(self) -> None:
+        """Waits until no job waits or runs here."""
+        with self._condition:
+            while (self._waiting or self._running) and not self._closed:
+                self._condition.wait()
+
     def join(self) -> None:
         """Waits a moment for the threads of a closed lane."""
         _join(self._threads)
 
     def _work(self) -> None:
         while True:
-            with self._condition:
-                self._idle += 1
-                while not self._waiting and not self._closed:
-                    self._condition.wait()
-                self._idle -= 1
-                if self._closed:
-                    return
-                job = self._waiting.popleft()
+            job = self._next()
+            if job is None:
+                return
             try:
                 job.run()
             except Exception:
                 _log.exception("a job of the lane %s failed", self._name)
             del job  # while this thread waits, it must not keep the last answer alive
+            with self._condition:
+                self._running -= 1
+                self._condition.notify_all()
+
+    def _next(self) -> Job | None:
+        """The next job, when there is one and the other lane lets it go; None when the lane is closed."""
+        while True:
+            with self._condition:
+                self._idle += 1
+                while not self._waiting and not self._closed:
+                    self._condition.wait()
+                self._idle -= 1
+            # A job is taken only afterwards: while it waits it may be replaced or withdrawn.
+            if self._after is not None and not self._closed:
+                self._after.settle()
+            with self._condition:
+                if self._closed:
+                    return None
+                if self._waiting:
+                    self._running += 1
+                    return self._waiting.popleft()
 
 
 class Coalescer:

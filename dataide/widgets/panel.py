@@ -37,6 +37,14 @@ KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
+class HubTrait(anywidget.WidgetTrait):
+    """A reference to the hub; None once the session is closed, when a page that is reloaded asks for the panel again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tag(sync=True, to_json=lambda hub, _: f"anywidget:{hub.model_id}" if hub and hub.comm else None)
+
+
 class Panel(anywidget.AnyWidget):
     """One panel in one cell. All panels of a session are linked through its hub.
 
@@ -49,7 +57,7 @@ class Panel(anywidget.AnyWidget):
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
-    hub = anywidget.WidgetTrait().tag(sync=True)
+    hub = HubTrait()
     panel_id = traitlets.Unicode().tag(sync=True)
     config = traitlets.Dict().tag(sync=True)
     boot = Boot()

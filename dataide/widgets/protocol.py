@@ -13,10 +13,12 @@ from .vocabulary import (
     ActArguments,
     Armed,
     Bar,
+    Box,
     CompletionItem,
     Facet,
     Field,
     FilterClause,
+    Groups,
     HistoryEntry,
     Legend,
     Mode,
@@ -26,6 +28,7 @@ from .vocabulary import (
     QueueState,
     SessionState,
     Shape,
+    Share,
     Sort,
     Target,
     Text,
@@ -52,12 +55,15 @@ class HelloAnswer(TypedDict):
 class PointsAsk(TypedDict):
     projection: Name | None
     color: Name | None
+    offset: NotRequired[int]
 
 
 class PointsAnswer(TypedDict):
     projection: str
+    places: str
     offset: int
     count: int
+    held: int
     total: int
     bounds: list[float]
     legend: Legend
@@ -69,8 +75,10 @@ class ColorsAsk(TypedDict):
 
 
 class ColorsAnswer(TypedDict):
+    places: str
     offset: int
     count: int
+    held: int
     total: int
     legend: Legend
 
@@ -80,9 +88,49 @@ class MarksAsk(TypedDict):
 
 
 class MarksAnswer(TypedDict):
+    places: str
+    held: int
     total: int
     selection_version: int
-    filter_version: int
+    passing: int
+    selected: Share
+    visible: Share
+
+
+class DetailAsk(TypedDict):
+    projection: Name
+    box: Box
+    color: Name | None
+
+
+class DetailAnswer(TypedDict):
+    projection: str
+    places: str
+    box: list[float]
+    count: int
+    inside: int
+    selection_version: int
+    passing: int
+
+
+class DensityAsk(TypedDict):
+    projection: Name
+    box: Box
+    width: int
+    height: int
+    color: Name | None
+
+
+class DensityAnswer(TypedDict):
+    projection: str
+    places: str
+    box: list[float]
+    width: int
+    height: int
+    inside: int
+    highest: int
+    selection_version: int
+    passing: int
 
 
 class PeekAsk(TypedDict):
@@ -116,11 +164,13 @@ class PageAsk(TypedDict):
     thumbs: bool
     px: int
     caption: Name | None
+    known: NotRequired[Name | None]
 
 
 class PageAnswer(TypedDict):
     order_id: str
     total: int
+    groups: NotRequired[Groups | None]
     offset: int
     nos: list[int]
     ids: list[str]
@@ -175,6 +225,7 @@ class SelectAsk(TypedDict):
     shape: Shape
     mode: Mode
     source: Name
+    token: NotRequired[Name]
     uuid: NotRequired[Name]  # with it the armed action, if there is one, is carried out on the new selection
 
 
@@ -193,6 +244,12 @@ class FilterAsk(TypedDict):
 
 class SortAsk(TypedDict):
     sort: Sort
+
+
+class GroupAsk(TypedDict):
+    """What `group` asks and answers."""
+
+    column: Name | None
 
 
 class ArmAsk(TypedDict):
@@ -265,6 +322,8 @@ ASKS: dict[str, Any] = {
     "points": PointsAsk,
     "colors": ColorsAsk,
     "marks": MarksAsk,
+    "detail": DetailAsk,
+    "density": DensityAsk,
     "peek": PeekAsk,
     "locate": LocateAsk,
     "page": PageAsk,
@@ -274,6 +333,7 @@ ASKS: dict[str, Any] = {
     "select": SelectAsk,
     "filter": FilterAsk,
     "sort": SortAsk,
+    "group": GroupAsk,
     "arm": ArmAsk,
     "act": ActAsk,
     "undo": StepAsk,
@@ -288,6 +348,8 @@ ANSWERS: dict[str, Any] = {
     "points": PointsAnswer,
     "colors": ColorsAnswer,
     "marks": MarksAnswer,
+    "detail": DetailAnswer,
+    "density": DensityAnswer,
     "peek": PeekAnswer,
     "locate": LocateAnswer,
     "page": PageAnswer,
@@ -297,6 +359,7 @@ ANSWERS: dict[str, Any] = {
     "select": SelectAnswer,
     "filter": SubsetAnswer,
     "sort": SortAsk,
+    "group": GroupAsk,
     "arm": ArmAsk,
     "act": ActAnswer,
     "undo": StepAnswer,
@@ -308,7 +371,10 @@ ANSWERS: dict[str, Any] = {
 
 # A newer one of the same panel replaces an older one that waits. Everything else is done in the order of arrival.
 READS = frozenset(
-    {"points", "colors", "marks", "peek", "locate", "page", "inspect", "facets", "facet_values", "complete"}
+    {
+        *("points", "colors", "marks", "detail", "density", "peek", "locate"),
+        *("page", "inspect", "facets", "facet_values", "complete"),
+    }
 )
 MEDIA = frozenset({"page", "peek", "inspect"})
 

@@ -57,12 +57,14 @@ class Scatter(Panel):
         ask = {"projection": self.config["projection"], "color": self.config["color"]}
         if not self.workspace.places.projections():
             return
-        placed = self.workspace.places.points(ask["projection"])
-        coloring = self.workspace.places.coloring(ask["color"])
-        yield "points", ask, plot.points_part(placed, coloring, 0, min(placed.total, plot.FIRST_PART))
-        if placed.total <= MOST_MARKS:
+        yield "points", ask, plot.first_part(self.workspace, ask["projection"], ask["color"])
+        # "none" and "all" cost nothing; a bit for each point travels along where there are not too many.
+        workspace = self.workspace
+        whole = not workspace.selection.count and workspace.visible_count() == workspace.database.sample_count
+        placed = workspace.places.points(ask["projection"])
+        if whole or (placed.total <= MOST_MARKS and placed.is_arranged):
             about: MarksAsk = {"projection": placed.projection}
-            yield "marks", {**about}, plot.marks(self.workspace, about)
+            yield "marks", {**about}, plot.marks(workspace, about)
 
     def sentence(self) -> str:
         """The panel in one line; without a map also what makes one."""

@@ -59,16 +59,16 @@ def scatter(workspace: Workspace, projection: str | None, color: str | None) -> 
     if not workspace.places.projections():
         return None
     placed = workspace.places.points(projection)
-    coloring = workspace.places.coloring(color)
+    coloring = workspace.places.colorings.first(color, placed)
     count = min(placed.total, MOST_POINTS)  # points stand in random order: the first ones are a fair sample
     width, height = PLOT_PX
     canvas = np.full((height, width, 3), 255, dtype=np.uint8)
     pairs = placed.quantised(0, count).astype(np.int64)
     x = 4 + pairs[:, 0] * (width - 10) // 65_535
     y = height - 6 - pairs[:, 1] * (height - 10) // 65_535
-    shown = legend(placed, coloring)
+    shown = legend(workspace, placed, coloring)
     table = _table(shown)
-    colors = table[np.frombuffer(coloring.of(placed, 0, count), dtype=np.uint8)]
+    colors = table[coloring.of(placed, 0, count)]
     size = 2 if count > 3_000 else 3
     for down in range(size):
         for right in range(size):
@@ -84,7 +84,7 @@ def contact_sheet(workspace: Workspace, columns: int = 10, rows: int = 6) -> Ima
     """The first tiles of the grid."""
     from PIL import Image as images
 
-    nos = [int(no) for no in workspace.orders.current().nos[: columns * rows]]
+    nos = [int(no) for no in workspace.orders.current().part(0, columns * rows)]
     if not nos:
         return None
     used = -(-len(nos) // columns)

@@ -14,6 +14,8 @@ Name = Annotated[str, Longest(1_000)]
 Text = Annotated[str, Longest(20_000)]
 Uuid = Annotated[str, Longest(64)]
 Nos = Annotated[list[int], Most(1_000)]
+Box = Annotated[list[float], Most(4)]  # x low, y low, x high, y high, in data coordinates
+Share = Literal["none", "all", "some"]
 
 
 # ---- the state of the session ------------------------------------------------------------------------------------
@@ -23,6 +25,8 @@ class ColumnInfo(TypedDict):
     name: str
     type: str
     kind: ColumnKind
+    # Another number whenever values of the column may have changed: what is drawn from them is old then.
+    version: NotRequired[int]
 
 
 class NameCount(TypedDict):
@@ -84,11 +88,13 @@ class SelectionState(TypedDict):
     count: int
     version: int
     lead: int
+    gesture: Gesture | None
 
 
 class FilterState(TypedDict):
     count: int
     version: int
+    passing: int
     text: str
     clauses: list[Clause]
 
@@ -113,6 +119,7 @@ class SessionState(TypedDict):
     filter: FilterState
     history: HistoryState
     sort: Sort
+    group: str | None
     armed: Armed | None
 
 
@@ -132,6 +139,22 @@ class BoxShape(TypedDict):
     y0: float
     x1: float
     y1: float
+
+
+# The lasso or box that made the present selection out of the one before it; js/core/protocol.ts says more.
+Gesture = TypedDict(
+    "Gesture",
+    {
+        "token": str | None,
+        "from": int,
+        "passing": int,
+        "mode": Mode,
+        "shape": PolygonShape | BoxShape,
+        "places": str,
+        "on": list[int],
+        "off": list[int],
+    },
+)
 
 
 class PointsShape(TypedDict):
@@ -257,6 +280,18 @@ class HistogramFacet(TypedDict):
 
 
 Facet = BarsFacet | HistogramFacet
+
+
+class Group(TypedDict):
+    value: str | None
+    start: int
+    count: int
+
+
+class Groups(TypedDict):
+    column: str
+    entries: list[Group]
+    more: int
 
 
 class Thumbs(TypedDict):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -12,12 +13,19 @@ from dataide.core.codes import Codes
 from dataide.core.facet_counts import FacetCounts
 from dataide.core.order import Orders
 from dataide.core.points import Places
+from dataide.core.touched import versions
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
     from dataide.storage.thumbnails import Thumbnails
 
     from .vocabulary import Armed
+
+
+Kept = TypeVar("Kept")
+
+
+_NAME = "workspace"
 
 
 class Configurable(Protocol):
@@ -43,8 +51,19 @@ class Workspace:
         self.panels: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self._armed: Armed | None = None
         self._lock = threading.Lock()
-        self._of_revision: tuple[int, dict[str, Any]] = (-1, {})
-        self._visible: tuple[tuple[int, int], int] = ((-1, -1), 0)
+        self.versions = versions(context.database)
+        self._kept: dict[str, tuple[int, Any]] = {}
+        self._visible: tuple[Any, int] = (None, 0)
+
+    @classmethod
+    def of(cls, context: Context) -> Workspace:
+        """The one of this session."""
+        with context.lock:
+            known = context.attached.get(_NAME)
+            if known is None:
+                known = context.attached[_NAME] = cls(context)
+            assert isinstance(known, Workspace)
+            return known
 
     @property
     def thumbnails(self) -> Thumbnails:
@@ -62,15 +81,25 @@ class Workspace:
 
     def visible_count(self) -> int:
         """How many samples pass the filter."""
-        key = (self.database.revision, self.filter.version)
+        mask = self.filter.mask()
         known = self._visible
-        if known[0] != key:
-            known = self._visible = (key, int(np.count_nonzero(self.filter.mask())))
+        if known[0] is not mask:
+            known = self._visible = (mask, int(np.count_nonzero(mask)))
         return known[1]
 
-    def kept(self, revision: int) -> dict[str, Any]:
-        """A place for what holds as long as the data stay the same."""
+    def kept(self, name: str, version: int, make: Callable[[], Kept]) -> Kept:
+        """What was made under this name for this version of the data; made now where it was not.
+
+        Args:
+            name: of what is kept.
+            version: of what it depends on, asked before: see `core.touched.Versions`.
+            make: makes it.
+        """
         with self._lock:
-            if self._of_revision[0] != revision:
-                self._of_revision = (revision, {})
-            return self._of_revision[1]
+            known = self._kept.get(name)
+        if known is not None and known[0] == version:
+            return cast("Kept", known[1])
+        made = make()
+        with self._lock:
+            self._kept[name] = (version, made)
+        return made

@@ -151,6 +151,33 @@ describe("a kernel that does not answer", () => {
     expect(client.busy.value).toBe(false);
   });
 
+  it("was out of reach in the middle of an answer: a new request asks for the rest, and the old answer counts no more", () => {
+    const { client, sent, reply, at } = kernel();
+    const offsets: number[] = [];
+    let loaded = 0;
+    const asked = { projection: null, color: null };
+    void client.ask("points", asked, {
+      panel: "s",
+      onPart: ({ body }) => {
+        offsets.push(body.offset);
+        loaded = body.offset + 5;
+      },
+      rest: () => ({ ...asked, offset: loaded }),
+    });
+    const old = at(0).id;
+    reply(old, { offset: 0 }, { part: 0, last: false });
+    client.resume();
+    expect(sent.slice(-2)).toMatchObject([
+      { k: "cancel", id: old },
+      { k: "req", op: "points", body: { offset: 5 } },
+    ]);
+    const { id } = at(sent.length - 1);
+    expect(id).not.toBe(old);
+    reply(old, { offset: 10 }, { part: 2, last: true });
+    reply(id, { offset: 5 }, { part: 0, last: true });
+    expect(offsets).toEqual([0, 5]);
+  });
+
   it("was only out of reach: what has no answer is asked again with the same id and uuid", () => {
     const { client, sent } = kernel();
     void client.ask(

@@ -8,7 +8,17 @@ export const BUSY_AFTER_MS = 1500;
 
 // These change the session, and the kernel does them in order of arrival. Holding one back while a later one goes out would let a
 // tag reach the selection before the lasso that made it; dropping one would lose a decision. So they never wait in a lane.
-const ORDERED: ReadonlySet<Op> = new Set(["select", "sort", "arm", "act", "undo", "redo", "similar", "configure"]);
+const ORDERED: ReadonlySet<Op> = new Set([
+  "select",
+  "sort",
+  "arm",
+  "act",
+  "undo",
+  "redo",
+  "similar",
+  "configure",
+  "group",
+]);
 
 export class RequestFailed extends Error implements KernelError {
   override readonly name = "KernelError";
@@ -31,11 +41,13 @@ interface Request {
   panel: string;
   body: unknown;
   lane: Lane | null;
+  parts: number; // that came
   heardAt: number; // when it was sent, or its latest part came
   settled: boolean; // the asker has been told; the kernel's last word may still be due
   resolve: (reply: Reply<Op>) => void;
   reject: (reason: unknown) => void;
   onPart: ((reply: Reply<Op>) => void) | undefined;
+  rest: (() => unknown) | undefined;
 }
 
 interface Lane {
@@ -81,11 +93,13 @@ export class KernelClient implements Client {
         panel: options.panel,
         body,
         lane,
+        parts: 0,
         heardAt: 0,
         settled: false,
         resolve: resolve as (reply: Reply<Op>) => void,
         reject,
         onPart: options.onPart as ((reply: Reply<Op>) => void) | undefined,
+        rest: options.rest,
       };
       options.signal?.addEventListener("abort", () => this.#cancel(request), { once: true });
       if (lane === null) this.#sendHeldFilters();
@@ -110,6 +124,7 @@ export class KernelClient implements Client {
     const request = this.#flying.get(down.id);
     if (request === undefined) return;
     request.heardAt = performance.now();
+    request.parts++;
     const many = down.part > 0 || !down.last;
     if (many && down.ok) this.#transport.send({ v: 1, k: "ack", id: down.id, part: down.part } satisfies Upward);
     if (down.last) this.#land(request);
@@ -132,13 +147,28 @@ export class KernelClient implements Client {
   /** After the connection to a living kernel came back: asks again what has no answer yet. Writes carry a uuid, so a repeat is harmless. */
   resume(): void {
     for (const request of [...this.#flying.values()].sort((a, b) => a.id - b.id)) {
-      if (request.settled || repeatsHarmlessly(request)) {
+      if (!request.settled && request.parts > 0) {
+        this.#goOn(request);
+      } else if (request.settled || repeatsHarmlessly(request)) {
         this.#send(request);
       } else {
         this.#land(request);
         this.#settle(request, aborted());
       }
     }
+  }
+
+  /**
+   * Parts that were on their way are lost, and the kernel may believe they arrived. So the old request ends, and a new one with a
+   * number of its own asks for the rest: what still comes of the old answer is not mistaken for the new one.
+   */
+  #goOn(request: Request): void {
+    this.#transport.send({ v: 1, k: "cancel", id: request.id } satisfies Upward);
+    this.#flying.delete(request.id);
+    request.id = this.#nextId++;
+    request.parts = 0;
+    if (request.rest) request.body = request.rest();
+    this.#send(request);
   }
 
   /** No answer will come any more: tells every asker, now and later, why. */

@@ -15,6 +15,8 @@ export interface AskOptions<O extends Op> {
   signal?: AbortSignal;
   /** Called for each part of a progressive answer, the last one included. */
   onPart?: (reply: Reply<O>) => void;
+  /** What to ask instead when the connection was lost after some parts: only for what is missing. */
+  rest?: () => Ask<O>;
 }
 
 /** Rejection of `ask` when the kernel said no. */
@@ -61,7 +63,7 @@ export interface Store {
   toast(toast: Omit<Toast, "id">): void;
   dismiss(id: number): void;
   /** A gesture that selects, and carries out the armed action, if there is one, in the same message. Rejects when it was refused. */
-  gesture(ask: Ask<"select">, options: AskOptions<"select">): Promise<void>;
+  gesture(ask: Ask<"select">, options: AskOptions<"select">): Promise<Answer<"select">>;
   /** Panels call this after a gesture that took several messages: it carries out the armed action, if there is one. */
   gestureEnded(): Promise<void>;
 }

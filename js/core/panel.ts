@@ -1,5 +1,6 @@
 /** What every panel does first: borrow the hub, mark its root, read what came along with its widget. */
 import type { Host, RenderProps } from "@anywidget/types";
+import { borrowHub } from "./borrow.js";
 import type { HubExports, Reply } from "./contract.js";
 import type { Ask, Op } from "./protocol.js";
 import { fromWire } from "./wire.js";
@@ -29,12 +30,10 @@ interface BootReply {
   buffers: DataView[];
 }
 
-export async function openPanel<Config>(
-  { model, el, host, signal }: RenderProps,
-  name: string,
-): Promise<Panel<Config> | null> {
-  const hub = (await host.getWidget<HubExports>(model.get("hub"))).exports;
-  if (signal.aborted) return null;
+export async function openPanel<Config>(props: RenderProps, name: string): Promise<Panel<Config> | null> {
+  const hub = await borrowHub(props);
+  if (!hub) return null;
+  const { model, el, host, signal } = props;
   const config = (fromWire(model.get("config")) ?? {}) as Partial<Config> & { embedded?: boolean; heightPx?: number };
   const embedded = config.embedded === true || el.parentElement?.closest("[data-dataide-panel]") != null;
   el.classList.add("dataide", `dataide-${name}`);

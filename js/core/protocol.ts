@@ -13,6 +13,7 @@ export interface ColumnInfo {
   name: string;
   type: string; // the SQL type, as DuckDB spells it
   kind: ColumnKind;
+  version?: number; // another number whenever values of it changed; left out, every change of the data may have changed them
 }
 
 export interface NameCount {
@@ -66,11 +67,14 @@ export interface SessionState {
   tags: NameCount[];
   queues: NameCount[];
   projections: ProjectionInfo[];
-  selection: { count: number; version: number; lead?: number }; // `lead` changes when the grid shows another selection first
+  // `lead` changes when the grid shows another selection first. `gesture` is left out in the browser until the kernel has told it.
+  selection: { count: number; version: number; lead?: number; gesture?: Gesture | null };
   mediaVersion?: number; // changes when pictures are replaced: what was kept of them is old
-  filter: { count: number; version: number; text: string; clauses: Clause[] };
+  // `passing` changes whenever other samples pass than before: by another clause, or because data changed that a clause looks at.
+  filter: { count: number; version: number; passing: number; text: string; clauses: Clause[] };
   history: { undo: string | null; redo: string | null }; // the sentence of what would be undone or redone
   sort: Sort;
+  group: string | null; // the column by which grids are grouped
   armed: Armed | null;
 }
 
@@ -87,6 +91,22 @@ export type Shape =
   | { type: "all" } // all that pass the filter
   | { type: "none" }
   | { type: "invert" };
+
+/**
+ * The lasso or box that made the present selection out of the one before it, so that a plot which holds the points works out the
+ * same by itself, and no bit for each point crosses the wire. `on` and `off` are the points (positions in the order of `points`)
+ * where the even-odd test on rounded places says otherwise than the exact one: they are selected, or not, whatever the test says.
+ */
+export interface Gesture {
+  token: string | null; // as it was asked
+  from: number; // the version of the selection before it
+  passing: number; // of the filter, when it was resolved: only points that passed took part
+  mode: Mode;
+  shape: Extract<Shape, { type: "polygon" | "box" }>;
+  places: string; // the order in which `on` and `off` count
+  on: number[];
+  off: number[];
+}
 
 export type Target = { type: "selection" } | { type: "samples"; nos: number[] };
 
@@ -127,6 +147,15 @@ export type Facet =
       missing: number;
     };
 
+/** Tiles of one value, from position `start` of the order on. At most 1,000 groups have an entry; the rest lies behind them. */
+export interface Group {
+  value: string | null;
+  start: number;
+  count: number;
+}
+
+export type Box = [number, number, number, number]; // x low, y low, x high, y high, in data coordinates
+
 export interface Peek {
   no: number;
   id: string;
@@ -140,34 +169,85 @@ export interface Peek {
 export interface Operations {
   hello: { ask: Record<string, never>; answer: { protocol: 1; state: SessionState } };
   // Parts of at most 262,144 points, each with two buffers: Uint16 x,y pairs scaled to `bounds`, Uint8 colour byte.
+  // `places` names the order and the places: while it stays the same, position i is the same sample at the same place, and an
+  // answer may go on at `offset` with what is missing. `held` is how many points are sent: all up to 20 million, of more a fair
+  // sample; the rest is seen as `density`, and as `detail` when zoomed in.
   points: {
-    ask: { projection: string | null; color: string | null };
+    ask: { projection: string | null; color: string | null; offset?: number };
     answer: {
       projection: string;
+      places: string;
       offset: number;
       count: number;
+      held: number;
       total: number;
       bounds: [number, number, number, number]; // x low, y low, x high, y high
       legend: Legend;
     };
   };
-  // One buffer a part: Uint8 colour bytes in the order of `points`.
+  // One buffer a part: Uint8 colour bytes in the order of `points`, of the first `held`.
   colors: {
     ask: { projection: string; color: string | null };
-    answer: { offset: number; count: number; total: number; legend: Legend };
+    answer: { places: string; offset: number; count: number; held: number; total: number; legend: Legend };
   };
-  // Two buffers: bitsets (bit i%8 of byte i>>3, in the order of `points`): selected, visible (passes the filter).
-  marks: { ask: { projection: string }; answer: { total: number; selectionVersion: number; filterVersion: number } };
+  // A bitset (bit i%8 of byte i>>3, in the order of `points`, of the first `held`) for each that is "some": selected, then visible
+  // (passes the filter).
+  marks: {
+    ask: { projection: string };
+    answer: {
+      places: string;
+      held: number;
+      total: number;
+      selectionVersion: number;
+      passing: number;
+      selected: "none" | "all" | "some";
+      visible: "none" | "all" | "some";
+    };
+  };
+  // The points inside a box with their places scaled to the box: exact where the zoom outruns the steps of `points`. Four buffers:
+  // Uint32 positions in the order of `points`, Uint16 x,y pairs scaled to `box`, Uint8 colour byte, Uint8 flags (1 selected,
+  // 2 visible). `count` is 0 when more than 262,144 are inside: `inside` says how many.
+  detail: {
+    ask: { projection: string; box: Box; color: string | null };
+    answer: {
+      projection: string;
+      places: string;
+      box: Box;
+      count: number;
+      inside: number;
+      selectionVersion: number;
+      passing: number;
+    };
+  };
+  // How many points lie in each cell of a box, for more points than a page holds. Four buffers of width × height bytes, row 0 at
+  // the low y: level of those that pass the filter, of those that do not, of the selected ones, and the commonest colour byte of
+  // those that pass. A level is round(255 log(1 + count) / log(1 + highest)), at least 1 where there is any.
+  density: {
+    ask: { projection: string; box: Box; width: number; height: number; color: string | null };
+    answer: {
+      projection: string;
+      places: string;
+      box: Box;
+      width: number; // at most 1,024 cells each way
+      height: number;
+      inside: number;
+      highest: number;
+      selectionVersion: number;
+      passing: number;
+    };
+  };
   // `sample` or `point` names one sample. One buffer: a thumbnail.
   peek: { ask: { no?: number; projection?: string; index?: number; px: number }; answer: Peek };
   // Where these samples lie: for centring the plot on a tile. `places` is null for a sample without a place.
   locate: { ask: { projection: string; nos: number[] }; answer: { places: ([number, number] | null)[] } };
   // One buffer when thumbs are asked for: all encoded thumbnails back to back.
   page: {
-    ask: { offset: number; limit: number; thumbs: boolean; px: number; caption: string | null };
+    // `known` is the order whose groups are at hand already: they come again only with another one.
+    ask: { offset: number; limit: number; thumbs: boolean; px: number; caption: string | null; known?: string | null };
     answer: {
       orderId: string;
       total: number;
+      groups?: { column: string; entries: Group[]; more: number } | null; // null: not grouped; left out: as `known`
       offset: number;
       nos: number[];
       ids: string[];
@@ -200,7 +280,8 @@ export interface Operations {
   facetValues: { ask: { column: string; search: string; limit: number }; answer: { bars: Bar[]; more: number } };
   select: {
     // With a uuid the armed action, if there is one, is carried out on the new selection: one message, one decision.
-    ask: { shape: Shape; mode: Mode; source: string; uuid?: string };
+    // `token` comes back in the state's `gesture`: a panel knows its own by it.
+    ask: { shape: Shape; mode: Mode; source: string; uuid?: string; token?: string };
     answer: {
       count: number;
       version: number;
@@ -213,6 +294,8 @@ export interface Operations {
     answer: { count: number; version: number; python: string };
   };
   sort: { ask: { sort: Sort }; answer: { sort: Sort } };
+  // Groups every grid by a column of categories; inside a group the sort holds.
+  group: { ask: { column: string | null }; answer: { column: string | null } };
   arm: { ask: { armed: Armed | null }; answer: { armed: Armed | null } };
   act: {
     ask: { verb: Verb; arguments: ActArguments; target: Target; uuid: string };

@@ -8,7 +8,7 @@ const state = (rev: number, selection: [number, number], filter: [number, number
   ...new FakeKernel({ count: 1 }).session.state(),
   rev,
   selection: { count: selection[0], version: selection[1] },
-  filter: { count: filter[0], version: filter[1], text: "", clauses: [] },
+  filter: { count: filter[0], version: filter[1], passing: filter[1], text: "", clauses: [] },
 });
 
 describe("a state that arrives late", () => {

@@ -23,7 +23,10 @@ export function newer(known: SessionState | null, came: SessionState): SessionSt
 export function folded(state: SessionState, op: Op, body: unknown): SessionState {
   if (op === "select") {
     const { count, version } = body as Answer<"select">;
-    return version > state.selection.version ? { ...state, selection: { ...state.selection, count, version } } : state;
+    if (version <= state.selection.version) return state;
+    // What made this selection comes with the event; the gesture that is known made the one before.
+    const { gesture: _, ...selection } = state.selection;
+    return { ...state, selection: { ...selection, count, version } };
   }
   if (op === "filter") {
     const { count, version } = body as Answer<"filter">;
@@ -32,6 +35,11 @@ export function folded(state: SessionState, op: Op, body: unknown): SessionState
   if (op === "arm") return { ...state, armed: (body as Answer<"arm">).armed };
   if (op === "sort" || op === "similar") return { ...state, sort: (body as Answer<"sort">).sort };
   return state;
+}
+
+/** In what the kernel itself says, no gesture means that none made the selection. */
+function told(state: SessionState): SessionState {
+  return { ...state, selection: { ...state.selection, gesture: state.selection.gesture ?? null } };
 }
 
 type Progress = { job: string; sentence: string; done: number; total: number };
@@ -56,7 +64,7 @@ export class SessionStore implements Store {
 
   constructor(client: KernelClient, boot: SessionState | null) {
     this.#client = client;
-    this.#state.value = boot;
+    this.#state.value = boot && told(boot);
     this.state = this.#state;
     this.busy = client.busy;
     this.toasts = this.#toasts;
@@ -106,10 +114,11 @@ export class SessionStore implements Store {
     });
   }
 
-  async gesture(ask: Ask<"select">, options: AskOptions<"select">): Promise<void> {
+  async gesture(ask: Ask<"select">, options: AskOptions<"select">): Promise<Answer<"select">> {
     const armed = this.#state.value?.armed;
     const { body } = await this.#client.ask("select", armed ? { ...ask, uuid: newUuid() } : ask, options);
     if (body.decision) this.#decided(body.decision);
+    return body;
   }
 
   async gestureEnded(): Promise<void> {
@@ -157,7 +166,7 @@ export class SessionStore implements Store {
 
   #answer(op: Op, reply: Reply<Op>): void {
     if (op === "hello") {
-      this.#state.value = newer(this.#state.value, (reply.body as Answer<"hello">).state);
+      this.#state.value = newer(this.#state.value, told((reply.body as Answer<"hello">).state));
     } else if (this.#state.value !== null) {
       this.#state.value = folded(this.#state.value, op, reply.body);
     }
@@ -165,7 +174,7 @@ export class SessionStore implements Store {
 
   #event(event: Extract<Downward, { k: "evt" }>): void {
     if (event.topic === "state") {
-      this.#state.value = newer(this.#state.value, event.body);
+      this.#state.value = newer(this.#state.value, told(event.body));
     } else if (event.topic === "toast") {
       const { sentence, kind } = event.body;
       this.toast({ sentence, kind, undoable: event.body.event !== null, python: null, hint: null });

@@ -1,18 +1,30 @@
 /** Answers the protocol over a made-up session, one message at a time and in order, as the real kernel does over its comm. */
-import type { Answer, Ask, Facet, Legend, Op, Upward } from "../core/protocol.js";
+import type { Answer, Ask, Facet, Op, Upward } from "../core/protocol.js";
 import { fromWire, toWire } from "../core/wire.js";
 import { picture, UNREADABLE } from "./fake_data.js";
-import { FakeSession, PROJECTION, Refusal } from "./fake_session.js";
+import { FakePoints, type Part } from "./fake_points.js";
+import { Refusal } from "./fake_predicate.js";
+import { FakeSession } from "./fake_session.js";
 
-type Part<O extends Op> = { body: Answer<O>; buffers?: Uint8Array[] };
 type Send = (message: unknown, buffers: DataView[]) => void;
 
-const PART_POINTS = 65_536;
-const CHANGING: ReadonlySet<Op> = new Set(["select", "filter", "sort", "arm", "act", "undo", "redo", "similar"]);
+const CHANGING: ReadonlySet<Op> = new Set([
+  "select",
+  "filter",
+  "sort",
+  "arm",
+  "act",
+  "undo",
+  "redo",
+  "similar",
+  "group",
+]);
 
 export interface FakeOptions {
   count?: number;
   labels?: readonly string[];
+  /** More points than this are seen as density. */
+  most?: number;
   /** Milliseconds until an answer; a function is asked anew for each request. */
   delayMs?: number | (() => number);
 }
@@ -26,14 +38,16 @@ export class FakeKernel {
   paused = false;
   /** A page ends before its pictures weigh more, as in the real kernel. */
   mostThumbBytes = 4 << 20;
+  readonly #points: FakePoints;
   readonly #delay: () => number;
   readonly #held: (() => void)[] = [];
   readonly #cancelled = new Set<number>();
   #listeners: Send[] = [];
   #seq = 0;
 
-  constructor({ count = 10_000, labels, delayMs = 0 }: FakeOptions = {}) {
+  constructor({ count = 10_000, labels, most = 20_000_000, delayMs = 0 }: FakeOptions = {}) {
     this.session = new FakeSession(count, labels);
+    this.#points = new FakePoints(this.session, most);
     this.#delay = typeof delayMs === "function" ? delayMs : () => delayMs;
   }
 
@@ -109,27 +123,14 @@ export class FakeKernel {
     const python = "session.selection";
     const doers: { [O in Op]: (ask: Ask<O>) => Part<O> | Part<O>[] } = {
       hello: () => ({ body: { protocol: 1, state: session.state() } }),
-      points: (ask) => this.#points(ask.color),
-      colors: (ask) => ({
-        body: {
-          offset: 0,
-          count: session.samples.length,
-          total: session.samples.length,
-          legend: this.#legend(ask.color).legend,
-        },
-        buffers: [this.#legend(ask.color).bytes],
-      }),
-      marks: () => ({
-        body: {
-          total: session.samples.length,
-          selectionVersion: session.selectionVersion,
-          filterVersion: session.filterVersion,
-        },
-        buffers: [
-          bits(session.samples, (sample) => session.selected[sample.no] === 1),
-          bits(session.samples, (sample) => session.visible(sample)),
-        ],
-      }),
+      points: (ask) => {
+        this.#points.known(ask.projection);
+        return this.#points.points(ask);
+      },
+      colors: (ask) => this.#points.colors(ask),
+      marks: () => this.#points.marks(),
+      detail: (ask) => this.#points.detail(ask),
+      density: (ask) => this.#points.density(ask),
       peek: (ask) => {
         const sample = session.samples[ask.no ?? ask.index ?? 0];
         if (sample === undefined) throw new Refusal("unknown_sample", "There is no such sample.");
@@ -158,11 +159,12 @@ export class FakeKernel {
         return { body: { bars: bars.slice(0, ask.limit), more: Math.max(bars.length - ask.limit, 0) } };
       },
       select: (ask) => {
-        session.select(ask.shape, ask.mode);
+        session.select(ask.shape, ask.mode, ask.token);
         const { armed } = session;
         const decision =
           armed && ask.uuid ? session.act(armed.verb, armed.arguments, { type: "selection" }, ask.uuid) : null;
-        return { body: { ...session.state().selection, python, decision } };
+        const { count, version } = session.state().selection;
+        return { body: { count, version, python, decision } };
       },
       filter: (ask) => {
         session.filter(ask.source, ask.clause);
@@ -172,6 +174,10 @@ export class FakeKernel {
       sort: (ask) => {
         session.setSort(ask.sort);
         return { body: { sort: session.sort } };
+      },
+      group: (ask) => {
+        session.setGroup(ask.column);
+        return { body: { column: session.group } };
       },
       arm: (ask) => {
         session.armed = ask.armed;
@@ -189,53 +195,6 @@ export class FakeKernel {
     };
     const answer = (doers[op] as (ask: unknown) => Part<Op> | Part<Op>[])(body);
     return Array.isArray(answer) ? answer : [answer];
-  }
-
-  #points(color: string | null): Part<"points">[] {
-    const { samples } = this.session;
-    const xs = samples.map((sample) => sample.x);
-    const ys = samples.map((sample) => sample.y);
-    const low = (values: number[]): number => values.reduce((a, b) => Math.min(a, b), 0);
-    const high = (values: number[]): number => values.reduce((a, b) => Math.max(a, b), 1);
-    const bounds: [number, number, number, number] = [low(xs), low(ys), high(xs), high(ys)];
-    const { legend, bytes } = this.#legend(color);
-    const parts: Part<"points">[] = [];
-    for (let offset = 0; offset < Math.max(samples.length, 1); offset += PART_POINTS) {
-      const slice = samples.slice(offset, offset + PART_POINTS);
-      const places = new Uint16Array(slice.length * 2);
-      slice.forEach((sample, i) => {
-        places[2 * i] = ((sample.x - bounds[0]) / (bounds[2] - bounds[0])) * 65535;
-        places[2 * i + 1] = ((sample.y - bounds[1]) / (bounds[3] - bounds[1])) * 65535;
-      });
-      const body = { projection: PROJECTION, offset, count: slice.length, total: samples.length, bounds, legend };
-      parts.push({ body, buffers: [new Uint8Array(places.buffer), bytes.slice(offset, offset + slice.length)] });
-    }
-    return parts;
-  }
-
-  #legend(column: string | null): { legend: Legend; bytes: Uint8Array } {
-    const { session } = this;
-    const bytes = new Uint8Array(session.samples.length);
-    if (column === null) return { legend: { kind: "none" }, bytes };
-    const values = session.samples.map((sample) => session.value(sample, column));
-    if (values.some((value) => typeof value === "number")) {
-      const numbers = values.filter((value) => typeof value === "number");
-      const low = numbers.reduce((a, b) => Math.min(a, b));
-      const high = numbers.reduce((a, b) => Math.max(a, b));
-      values.forEach((value, i) => {
-        bytes[i] = typeof value === "number" ? Math.round(((value - low) / (high - low)) * 254) : 255;
-      });
-      return { legend: { kind: "number", column, low, high }, bytes };
-    }
-    const bars = session.bars(column);
-    const entries = bars
-      .slice(0, 254)
-      .map((bar, i) => ({ value: bar.value, count: bar.total, color: bar.value === null ? 255 : i }));
-    const places = new Map(entries.map((entry) => [entry.value, entry.color]));
-    values.forEach((value, i) => {
-      bytes[i] = places.get(value === null ? null : String(value)) ?? 255;
-    });
-    return { legend: { kind: "category", column, entries, more: Math.max(bars.length - 254, 0) }, bytes };
   }
 
   #page(ask: Ask<"page">): Part<"page"> {
@@ -258,6 +217,7 @@ export class FakeKernel {
       body: {
         orderId: session.orderId,
         total: order.length,
+        ...(ask.known === session.orderId ? {} : { groups: session.groups() }),
         offset: ask.offset,
         nos: page.map((sample) => sample.no),
         ids: page.map((sample) => sample.id),
@@ -371,11 +331,3 @@ const snakeOp = (op: Op): string => (op === "facetValues" ? "facet_values" : op)
 const camelOp = (op: string): Op => (op === "facet_values" ? "facetValues" : op) as Op;
 const views = (buffers: readonly Uint8Array[] = []): DataView[] =>
   buffers.map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-
-function bits<T>(items: readonly T[], test: (item: T) => boolean): Uint8Array {
-  const bytes = new Uint8Array(Math.ceil(items.length / 8));
-  items.forEach((item, i) => {
-    if (test(item)) bytes[i >> 3] = (bytes[i >> 3] ?? 0) | (1 << (i % 8));
-  });
-  return bytes;
-}

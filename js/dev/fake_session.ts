@@ -1,22 +1,25 @@
 /** The made-up session's state and decisions, in plain loops over all samples: what the real kernel does with DuckDB and numpy. */
 import { formatCount } from "../core/dom.js";
-import type { Ask, Bar, ColumnInfo, FilterClause, SessionState, Shape, Sort, Target, Verb } from "../core/protocol.js";
+import type {
+  Ask,
+  Bar,
+  ColumnInfo,
+  FilterClause,
+  Gesture,
+  Group,
+  Mode,
+  SessionState,
+  Shape,
+  Sort,
+  Target,
+  Verb,
+} from "../core/protocol.js";
 import { type FakeSample, makeSamples } from "./fake_data.js";
-
-export class Refusal extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly hint: string | null = null,
-  ) {
-    super(message);
-  }
-}
-
-type Value = string | number | boolean | null;
+import { compare, parseText, Refusal, type Value } from "./fake_predicate.js";
 
 interface Event {
   uuid: string;
+  verb: Verb;
   sentence: string;
   count: number;
   swap: () => void; // does it again when undone, undoes it when done
@@ -51,6 +54,16 @@ export class FakeSession {
   rev = 1;
   selectionVersion = 1;
   filterVersion = 1;
+  passing = 1;
+  /** Which samples pass the filter, by number. */
+  passes: Uint8Array;
+  gesture: Gesture | null = null;
+  /** Names the order of the points; another one, and their places are others. */
+  places = "places-1";
+  readonly bounds: [number, number, number, number];
+  /** The points as they are sent: pairs of 65,535 steps of the bounds. */
+  readonly steps: Uint16Array;
+  group: string | null = null;
   orderId = "order-1";
   sort: Sort = { by: "added", descending: false };
   armed: SessionState["armed"] = null;
@@ -58,12 +71,31 @@ export class FakeSession {
   readonly #done: Event[] = [];
   readonly #undone: Event[] = [];
   readonly #known = new Map<string, Event | null>();
+  readonly #versions = new Map<string, number>();
   #order: number[] | null = null;
   #likeness: { token: string; nos: number[] } | null = null;
 
   constructor(count: number, labels?: readonly string[]) {
     this.samples = makeSamples(count, labels);
     this.selected = new Uint8Array(count);
+    this.passes = new Uint8Array(count).fill(1);
+    this.bounds = [0, 0, 1, 1];
+    for (const { x, y } of this.samples) {
+      this.bounds[0] = Math.min(this.bounds[0], x);
+      this.bounds[1] = Math.min(this.bounds[1], y);
+      this.bounds[2] = Math.max(this.bounds[2], x);
+      this.bounds[3] = Math.max(this.bounds[3], y);
+    }
+    this.steps = new Uint16Array(2 * count);
+    this.samples.forEach(({ x, y }, i) => {
+      this.steps[2 * i] = Math.round(this.#steps(x, 0));
+      this.steps[2 * i + 1] = Math.round(this.#steps(y, 1));
+    });
+  }
+
+  #steps(value: number, axis: 0 | 1): number {
+    const low = this.bounds[axis];
+    return ((value - low) / ((this.bounds[axis + 2] as number) - low)) * 65535;
   }
 
   state(): SessionState {
@@ -78,15 +110,16 @@ export class FakeSession {
       rev: this.rev,
       name: "pets.duckdb",
       sampleCount: this.samples.length,
-      columns: COLUMNS,
+      columns: COLUMNS.map((column) => ({ ...column, version: this.#versions.get(column.name) ?? 0 })),
       labels: counted((sample) => (sample.label === null ? [] : [sample.label])),
       tags: counted((sample) => sample.tags),
       queues: counted((sample) => sample.queues.keys()),
       projections: [{ name: PROJECTION, method: "pca", embedding: "auto", count: this.samples.length, stale: 0 }],
-      selection: { count, version: this.selectionVersion },
+      selection: { count, version: this.selectionVersion, gesture: this.gesture },
       filter: {
         count: this.order().length,
         version: this.filterVersion,
+        passing: this.passing,
         text: [...this.clauses.values()].map((clause) => (clause.type === "sql" ? clause.text : "")).join(""),
         clauses: [...this.clauses].map(([source, clause]) => ({
           source,
@@ -97,6 +130,7 @@ export class FakeSession {
       },
       history: { undo: this.#done.at(-1)?.sentence ?? null, redo: this.#undone.at(-1)?.sentence ?? null },
       sort: this.sort,
+      group: this.group,
       armed: this.armed,
     };
   }
@@ -138,29 +172,76 @@ export class FakeSession {
       nos.sort((a, b) => compare(values[a] ?? null, values[b] ?? null) || a - b);
     }
     if (sort.descending) nos.reverse();
+    if (this.group !== null) {
+      const { group } = this;
+      const values = this.samples.map((sample) => this.value(sample, group));
+      nos.sort((a, b) => compare(values[a] ?? null, values[b] ?? null)); // stable: inside a group the sort holds
+    }
     this.#order = nos;
     return nos;
   }
 
-  select(shape: Shape, mode: Ask<"select">["mode"]): void {
+  /** The values by which the order is grouped, and where each begins. */
+  groups(): { column: string; entries: Group[]; more: number } | null {
+    const { group } = this;
+    if (group === null) return null;
+    const entries: Group[] = [];
+    this.order().forEach((no, i) => {
+      const value = this.value(this.samples[no] as FakeSample, group);
+      const text = value === null ? null : String(value);
+      const last = entries.at(-1);
+      if (last && last.value === text) last.count++;
+      else entries.push({ value: text, start: i, count: 1 });
+    });
+    return { column: group, entries: entries.slice(0, 1000), more: Math.max(0, entries.length - 1000) };
+  }
+
+  setGroup(column: string | null): void {
+    if (column !== null) this.value(this.samples[0] as FakeSample, column);
+    this.group = column;
+    this.#newOrder();
+  }
+
+  /** As the kernel does it: what changes nothing makes no version, and a lasso says where rounded places are wrong. */
+  select(shape: Shape, mode: Mode, token?: string): void {
     const hit = this.#hit(shape);
-    for (const sample of this.samples) {
-      const before = this.selected[sample.no] === 1;
-      const now = hit(sample);
-      const after = { replace: now, add: before || now, subtract: before && !now, intersect: before && now }[mode];
-      this.selected[sample.no] = after ? 1 : 0;
+    const before = this.selected.slice();
+    for (const { no } of this.samples) {
+      this.selected[no] = combined(before[no] === 1, hit(this.samples[no] as FakeSample), mode) ? 1 : 0;
     }
-    this.selectionVersion++;
+    if (before.every((bit, no) => bit === this.selected[no])) return;
+    const from = this.selectionVersion++;
+    this.gesture = null;
+    if (shape.type !== "polygon" && shape.type !== "box") return;
+    const { x0, y0, x1, y1 } = shape.type === "box" ? shape : { x0: 0, y0: 0, x1: 0, y1: 0 };
+    const ring = (shape.type === "box" ? [x0, y0, x1, y0, x1, y1, x0, y1] : shape.points).map((value, i) =>
+      this.#steps(value, (i % 2) as 0 | 1),
+    );
+    const [on, off]: [number[], number[]] = [[], []];
+    for (const { no } of this.samples) {
+      const guess =
+        inside(ring, this.steps[2 * no] as number, this.steps[2 * no + 1] as number) && this.passes[no] === 1;
+      const guessed = combined(before[no] === 1, guess, mode);
+      if (guessed !== (this.selected[no] === 1)) (guessed ? off : on).push(no);
+    }
+    this.gesture = { token: token ?? null, from, passing: this.passing, mode, shape, places: this.places, on, off };
   }
 
   filter(source: string, clause: FilterClause | null): void {
     if (clause === null) this.clauses.delete(source);
     else {
-      if (clause.type === "sql") parseText(clause.text);
+      if (clause.type === "sql") parseText(clause.text, COLUMNS);
       this.clauses.set(source, clause);
     }
     this.filterVersion++;
     this.#newOrder();
+    this.#passing();
+  }
+
+  #passing(): void {
+    const passes = Uint8Array.from(this.samples, (sample) => (this.visible(sample) ? 1 : 0));
+    if (passes.some((bit, no) => bit !== this.passes[no])) this.passing++;
+    this.passes = passes;
   }
 
   setSort(sort: Sort): void {
@@ -196,7 +277,7 @@ export class FakeSession {
     if (event === undefined) return { event: null, count: 0, sentence: `Nothing to ${direction}.` };
     event.swap();
     to.push(event);
-    this.#changed();
+    this.#changed(event.verb);
     const did = direction === "undo" ? "Undone" : "Redone";
     return { event: this.rev, count: event.count, sentence: `${did}: ${event.sentence}` };
   }
@@ -246,21 +327,25 @@ export class FakeSession {
     for (const no of nos) {
       this.samples[no]?.history.push({ at: "2026-01-02T10:00:00Z", author: "you", sentence, undone: false });
     }
-    const event = { uuid, sentence, count: swaps.length, swap };
+    const event = { uuid, verb, sentence, count: swaps.length, swap };
     this.#done.push(event);
     this.#undone.length = 0;
-    this.#changed();
+    this.#changed(verb);
     return event;
   }
 
-  #changed(): void {
+  #changed(verb: Verb): void {
     this.rev++;
+    const column = verb === "relabel" ? "label" : "excluded";
+    if (verb === "relabel" || verb === "exclude" || verb === "include")
+      this.#versions.set(column, (this.#versions.get(column) ?? 0) + 1);
     this.#newOrder();
+    this.#passing();
   }
 
   #newOrder(): void {
     this.#order = null;
-    this.orderId = `order-${this.rev}-${this.filterVersion}-${JSON.stringify(this.sort)}`;
+    this.orderId = `order-${this.rev}-${this.filterVersion}-${JSON.stringify([this.sort, this.group])}`;
   }
 
   #place(no: number): [number, number] {
@@ -279,8 +364,10 @@ export class FakeSession {
         return (sample) => inside(shape.points, sample.x, sample.y) && this.visible(sample);
       case "box":
         return (s) => s.x >= shape.x0 && s.x <= shape.x1 && s.y >= shape.y0 && s.y <= shape.y1 && this.visible(s);
-      case "points":
-        return among(shape.indices);
+      case "points": {
+        const picked = among(shape.indices);
+        return (sample) => picked(sample) && this.visible(sample);
+      }
       case "samples":
         return among(shape.nos);
       case "range":
@@ -292,7 +379,7 @@ export class FakeSession {
         return among(shape.positions.map((position) => order[position] ?? -1));
       }
       case "predicate": {
-        const test = parseText(shape.text);
+        const test = parseText(shape.text, COLUMNS);
         return (sample) => test(sample, this);
       }
       case "all":
@@ -309,7 +396,7 @@ export class FakeSession {
   }
 
   #passes(sample: FakeSample, clause: FilterClause): boolean {
-    if (clause.type === "sql") return parseText(clause.text)(sample, this);
+    if (clause.type === "sql") return parseText(clause.text, COLUMNS)(sample, this);
     const values = this.values(sample, clause.column);
     if (clause.type === "range") {
       const [value] = values;
@@ -352,9 +439,8 @@ function swapOf(sample: FakeSample, verb: Verb, args: Ask<"act">["arguments"]): 
   };
 }
 
-function compare(a: Value, b: Value): number {
-  if (a === null || b === null) return Number(a === null) - Number(b === null);
-  return a < b ? -1 : Number(a > b);
+function combined(before: boolean, hit: boolean, mode: Mode): boolean {
+  return { replace: hit, add: before || hit, subtract: before && !hit, intersect: before && hit }[mode];
 }
 
 function inside(points: readonly number[], x: number, y: number): boolean {
@@ -364,33 +450,6 @@ function inside(points: readonly number[], x: number, y: number): boolean {
     if (y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) odd = !odd;
   }
   return odd;
-}
-
-/** `column = 'value'`, `column < number` and the like, joined by `and`: as much SQL as a page without a database needs. */
-function parseText(text: string): (sample: FakeSample, session: FakeSession) => boolean {
-  const tests = text.split(/\s+and\s+/i).map((part) => {
-    const match = /^\s*(\w+)\s*(=|<>|<=|>=|<|>)\s*('([^']*)'|-?[\d.]+)\s*$/.exec(part);
-    if (match === null)
-      throw new Refusal("filter", `“${part.trim()}” is no condition.`, "Try label = 'cat' and brightness < 0.2");
-    const [, column = "", operator = "=", raw = "", quoted] = match;
-    if (!COLUMNS.some((known) => known.name === column)) {
-      throw new Refusal(
-        "filter",
-        `There is no column “${column}”.`,
-        `Columns: ${COLUMNS.map((c) => c.name).join(", ")}`,
-      );
-    }
-    const wanted: Value = quoted ?? Number(raw);
-    return (sample: FakeSample, session: FakeSession): boolean => {
-      const order = compare(session.value(sample, column), wanted);
-      return (
-        { "=": order === 0, "<>": order !== 0, "<": order < 0, ">": order > 0, "<=": order <= 0, ">=": order >= 0 }[
-          operator
-        ] ?? false
-      );
-    };
-  });
-  return (sample, session) => tests.every((test) => test(sample, session));
 }
 
 function sentenceOf(clause: FilterClause): string {

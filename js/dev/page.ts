@@ -12,6 +12,7 @@ const labels = query.get("labels") === "digits" ? [..."0123456789"] : undefined;
 const fake = fakeHub({
   count: Number(query.get("count") ?? 10_000),
   ...(labels ? { labels } : {}),
+  ...(query.has("most") ? { most: Number(query.get("most")) } : {}),
   delayMs: Number(query.get("delay") ?? 5),
 });
 

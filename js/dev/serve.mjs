@@ -3,7 +3,9 @@
  *
  *   node dev/serve.mjs [port]      then open the printed address; a reload builds anew
  *
- * Parameters of the address: panel=grid (or several: scatter,grid), theme=dark, count=100000, delay=200 (ms), labels=digits.
+ * /scatter.html shows the points of a scatter alone, by the million: see scatter.ts.
+ * Parameters of the address: panel=grid (or several: scatter,grid), theme=dark, count=100000, delay=200 (ms), labels=digits,
+ * most=5000 (more points than these are seen as density).
  */
 
 import { existsSync, readdirSync } from "node:fs";
@@ -12,6 +14,7 @@ import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { engineSource } from "../panels/scatter/engine_source.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const js = join(here, "..");
@@ -40,7 +43,7 @@ const panelsPlugin = {
 
 async function bundle() {
   const built = await esbuild.build({
-    entryPoints: [join(here, "page.ts")],
+    entryPoints: [join(here, "page.ts"), join(here, "scatter.ts")],
     bundle: true,
     write: false,
     outdir: "/",
@@ -48,20 +51,20 @@ async function bundle() {
     target: "es2022",
     sourcemap: "inline",
     logLevel: "warning",
-    plugins: [panelsPlugin],
+    plugins: [panelsPlugin, engineSource],
   });
-  return Object.fromEntries(
-    built.outputFiles.map((file) => [file.path.endsWith(".css") ? "/page.css" : "/page.js", file.text]),
-  );
+  return Object.fromEntries(built.outputFiles.map((file) => [file.path, file.text]));
 }
 
+const PAGES = { "/": "index.html", "/scatter.html": "scatter.html" };
 let files = {};
 const server = createServer(async (request, response) => {
   const { pathname } = new URL(request.url ?? "/", "http://localhost");
   try {
-    if (pathname === "/") files = await bundle();
+    const page = PAGES[pathname];
+    if (page) files = await bundle();
     const type = pathname.endsWith(".css") ? "text/css" : pathname.endsWith(".js") ? "text/javascript" : "text/html";
-    const body = pathname === "/" ? await readFile(join(here, "index.html"), "utf8") : files[pathname];
+    const body = page ? await readFile(join(here, page), "utf8") : files[pathname];
     response.writeHead(body === undefined ? 404 : 200, {
       "content-type": `${type}; charset=utf-8`,
       "cache-control": "no-store",

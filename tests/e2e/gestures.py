@@ -11,6 +11,16 @@ LEFT_HALF = [(0.02, 0.05), (0.5, 0.05), (0.5, 0.95), (0.02, 0.95), (0.02, 0.06)]
 RIGHT_HALF = [(0.98, 0.05), (0.5, 0.05), (0.5, 0.95), (0.98, 0.95), (0.98, 0.06)]
 
 
+# A canvas has the size of its stage when it has been drawn for it; a layout that is still at work changes that again.
+_SETTLED = """async canvas => {
+  const size = node => { const box = node.getBoundingClientRect(); return [box.left, box.top, box.width, box.height].join(); };
+  for (let still = 0; still < 3; ) {
+    await new Promise(requestAnimationFrame);
+    still = canvas.isConnected && size(canvas) === size(canvas.parentElement) ? still + 1 : 0;
+  }
+}"""
+
+
 def drag(page: Page, area: Locator, path: Sequence[tuple[float, float]], key: str | None = None) -> None:
     """Presses the button at the first place, moves along the path and lets go, with a key held down if one is named."""
     box = area.bounding_box()
@@ -28,8 +38,11 @@ def drag(page: Page, area: Locator, path: Sequence[tuple[float, float]], key: st
 
 
 def plot(panel: Locator) -> Locator:
-    """The drawing area of a scatter panel."""
-    return panel.locator("canvas").first
+    """The drawing area of a scatter panel, once its size and its picture have settled."""
+    canvas = panel.locator("canvas").first
+    expect(canvas).to_be_visible()
+    canvas.evaluate(_SETTLED)
+    return canvas
 
 
 def count(panel: Locator) -> Locator:

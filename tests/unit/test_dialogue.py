@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dataide.errors import UnknownColumn
-from dataide.widgets.dialogue import Dialogue, Reply
+from dataide.widgets.dialogue import BYTES_AT_FIRST, BYTES_UNDER_WAY, Dialogue, Reply, _Exchange
 from dataide.widgets.lanes import Coalescer
 
 PAGE = {"offset": 0, "limit": 1, "thumbs": False, "px": 64, "caption": None}
@@ -183,3 +183,47 @@ def test_a_burst_of_notes_is_few_calls_and_the_last_note_is_never_lost() -> None
         assert seen.wait_for(lambda: bool(calls) and calls[-1] == 2_000, 10)
     coalescer.close()
     assert len(calls) < 200
+
+
+def test_the_quicker_parts_are_taken_the_more_is_under_way() -> None:
+    exchange = _Exchange(1, "points", "p", None, lane=None)  # type: ignore[arg-type]
+    least, most = BYTES_UNDER_WAY
+
+    def sent_and_taken(waited_s: float) -> int:
+        exchange.sizes.append(1_000)
+        exchange.times.append(100.0)
+        exchange.sent += 1
+        exchange.taken(exchange.sent - 1, 100.0 + waited_s)
+        return exchange.window
+
+    assert exchange.window == BYTES_AT_FIRST
+    assert sent_and_taken(0.05) == 2 * BYTES_AT_FIRST
+    assert sent_and_taken(0.2) == 2 * BYTES_AT_FIRST, "neither quick nor slow: as it is"
+    assert sent_and_taken(0.5) == BYTES_AT_FIRST
+    assert [sent_and_taken(0.01) for _ in range(6)][-2:] == [most, most]
+    assert [sent_and_taken(3.0) for _ in range(8)][-2:] == [least, least]
+
+
+def test_a_part_counts_once_and_only_when_it_was_sent() -> None:
+    exchange = _Exchange(1, "points", "p", None, lane=None)  # type: ignore[arg-type]
+    exchange.sizes, exchange.times, exchange.sent = [10, 10, 10], [0.0, 0.0, 0.0], 3
+    exchange.taken(5, 0.01)
+    exchange.taken(-1, 0.01)
+    assert (exchange.acknowledged, exchange.window) == (0, BYTES_AT_FIRST)
+    exchange.taken(1, 0.01)
+    assert (exchange.acknowledged, exchange.window) == (2, 2 * BYTES_AT_FIRST)
+    exchange.taken(1, 0.01)
+    exchange.taken(0, 9.0)
+    assert (exchange.acknowledged, exchange.window) == (2, 2 * BYTES_AT_FIRST), "said twice, or late"
+
+
+def test_a_full_window_waits_though_few_parts_are_under_way() -> None:
+    exchange = _Exchange(1, "points", "p", None, lane=None)  # type: ignore[arg-type]
+    exchange.sizes, exchange.times, exchange.sent = [BYTES_AT_FIRST - 1], [0.0], 1
+    assert not exchange.too_much()
+    exchange.sizes.append(1)
+    exchange.times.append(0.0)
+    exchange.sent = 2
+    assert exchange.too_much()
+    exchange.taken(0, 0.2)
+    assert not exchange.too_much(), "one byte is under way"

@@ -72,7 +72,7 @@ def test_every_page_is_reached_from_the_first(project: Path) -> None:
     )
 
 
-NARRATED = ("index", "getting_started", "concepts", "ways_in", "embedding_and_maps")
+NARRATED = ("index", "getting_started", "concepts", "ways_in", "embedding_and_maps", "attach")
 PAGES = ["README.md", *(f"docs/{name}.md" for name in NARRATED)]
 
 
@@ -95,6 +95,21 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     Path("shards").mkdir()
     rows = [{"image": Path(f"photos/cat/{n:04d}.jpg").read_bytes(), "label": "cat"} for n in range(0, 60, 2)]
     pq.write_table(pa.Table.from_pylist(rows), "shards/1.parquet")
+    Path("candidates").mkdir()
+    for shard in range(2):
+        rows = [
+            {
+                "id": f"{shard}-{number}",
+                "label": ("cat", "dog")[number % 2],
+                "source": ("street", "garden", "shop")[number % 3],
+                "score": number / 60,
+                "image": Path("photos", ("cat", "dog")[number % 2], f"{number:04d}.jpg").read_bytes(),
+                "umap_x": float(number),
+                "umap_y": float(shard),
+            }
+            for number in range(60)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), f"candidates/{shard}.parquet")
     Path("bird.jpg").write_bytes(Path("photos/cat/0000.jpg").read_bytes())
     shutil.copy("bird.jpg", "photos/bird.jpg")
     frame = pd.DataFrame({"path": ["bird.jpg"], "species": ["bird"], "name": ["tweety"]})

@@ -407,3 +407,10 @@ def test_an_armed_lasso_decides_about_what_it_caught_though_a_cell_selects_at_th
         shape = {"type": "samples", "nos": [1, 2, 3]}
         OPERATIONS["select"](workspace, {"shape": shape, "mode": "replace", "source": "scatter", "uuid": "u"})
         assert session.where(tag="glare").ids() == ["s001", "s002", "s003"]
+
+
+def test_a_page_may_ask_for_a_panel_of_a_closed_session(session: di.Session) -> None:
+    panel = session.facets()
+    assert panel.get_state("hub")["hub"] == f"anywidget:{Hub.of(session.context).model_id}"
+    session.close()
+    assert panel.get_state("hub") == {"hub": None}

@@ -8,13 +8,15 @@ from typing import Any
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.workspace import Workspace
 
-from . import counts, decisions, pages, plot, state
+from . import counts, decisions, ordering, pages, plot, state
 
 OPERATIONS: dict[str, Callable[[Workspace, Any], Reply | Iterable[Reply]]] = {
     "hello": state.hello,
     "points": plot.points,
     "colors": plot.colors,
     "marks": plot.marks,
+    "detail": plot.detail,
+    "density": plot.density,
     "peek": pages.peek,
     "locate": plot.locate,
     "page": pages.page,
@@ -24,6 +26,7 @@ OPERATIONS: dict[str, Callable[[Workspace, Any], Reply | Iterable[Reply]]] = {
     "select": decisions.select,
     "filter": decisions.set_filter,
     "sort": decisions.sort,
+    "group": ordering.group,
     "arm": decisions.arm,
     "act": decisions.act,
     "undo": decisions.undo,

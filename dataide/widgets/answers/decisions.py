@@ -10,10 +10,11 @@ import numpy as np
 
 from dataide.core.actions import from_wire, samples
 from dataide.core.clauses import InClause
+from dataide.core.gesture import Drawn
 from dataide.core.order import Sort
 from dataide.core.predicate import parse
 from dataide.core.selection import fitted
-from dataide.errors import ActionError, ProtocolError
+from dataide.errors import ActionError
 from dataide.storage.query import ids_of
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import (
@@ -33,6 +34,7 @@ from dataide.widgets.protocol import (
 from dataide.widgets.vocabulary import ActArguments, Shape, Target, Verb
 from dataide.widgets.workspace import Workspace
 
+from .lassos import lassoed
 from .state import sort_on_wire
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,21 +48,25 @@ _KEYWORDS = {"tags": "tag", "queues": "queue"}
 def select(workspace: Workspace, ask: SelectAsk) -> Reply:
     """Resolves a gesture against the selection."""
     shape = ask["shape"]
-    chosen = resolved(workspace, shape)
+    drawn: Drawn | None = None
+    if shape["type"] == "polygon" or shape["type"] == "box":
+        chosen, drawn = lassoed(workspace, shape, ask.get("token"))
+    else:
+        chosen = resolved(workspace, shape)
     whole = shape["type"] in ("none", "invert")  # these say what the selection is, not what comes to it
     mode = "replace" if whole else ask["mode"]
     armed = workspace.armed
     decision: ActAnswer | None = None
     # The panels hear of both at once: what they then ask for would hold up the commit.
     with workspace.changes.together():
-        nos = workspace.selection.chosen(chosen, mode, ask["source"])
+        taken = workspace.selection.take(chosen, mode, ask["source"], drawn)
         if armed is not None and "uuid" in ask:
             target: Target = {"type": "selection"}
-            decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]}, nos)
+            decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]}, taken.nos())
     answer: SelectAnswer = {
         "decision": decision,
-        "count": len(nos),
-        "version": workspace.selection.version,
+        "count": taken.count,
+        "version": taken.version,
         "python": select_python(workspace, shape, chosen, mode),
     }
     return Reply(answer)
@@ -72,24 +78,19 @@ def resolved(workspace: Workspace, shape: Shape) -> Array:
     What is drawn over the plot, or asked of everything, means samples that pass the filter.
     """
     match shape["type"]:
-        case "polygon":
-            if len(shape["points"]) % 2:
-                raise ProtocolError("A polygon is x, y, x, y …: an even number of numbers.")
-            corners = np.array(shape["points"], dtype=np.float64).reshape(-1, 2)
-            return _passing(workspace, workspace.places.points(shape["projection"]).in_polygon(corners))
-        case "box":
-            placed = workspace.places.points(shape["projection"])
-            return _passing(workspace, placed.in_box(shape["x0"], shape["y0"], shape["x1"], shape["y1"]))
+        case "polygon" | "box":
+            return lassoed(workspace, shape)[0]
         case "points":
             placed = workspace.places.points(shape["projection"])
-            return _passing(workspace, placed.nos[_within(shape["indices"], placed.total)])
+            picked = [placed.no(index) for index in _within(shape["indices"], placed.total)]
+            return _passing(workspace, np.array(picked, dtype=np.uint32))
         case "range":
             order = workspace.orders.get(shape["order_id"])
             first, last = sorted((shape["from"], shape["to"]))
-            return order.nos[max(0, first) : max(0, last + 1)]
+            return order.part(max(0, first), max(0, last + 1))
         case "positions":
             order = workspace.orders.get(shape["order_id"])
-            return order.nos[_within(shape["positions"], order.total)]
+            return order.at(_within(shape["positions"], order.total))
         case "samples":
             return np.asarray(_within(shape["nos"], workspace.database.sample_count), dtype=np.uint32)
         case "predicate":

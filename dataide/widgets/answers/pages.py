@@ -10,12 +10,15 @@ from dataide.core.cards import Card, cards, details
 from dataide.errors import ProtocolError, UnknownSample
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import InspectAnswer, InspectAsk, PageAnswer, PageAsk, PeekAnswer, PeekAsk
+from dataide.widgets.underway import is_given_up
 from dataide.widgets.vocabulary import Thumbs
 from dataide.widgets.workspace import Workspace
 
+from .ordering import groups_of
+
 MOST_TILES = 500
 MOST_BYTES = 4 << 20
-TILES_AT_ONCE = 16
+TILES_AT_ONCE = 40
 # Few sizes, so that the cache of thumbnails holds few copies of a picture.
 SIZES_PX = (64, 128, 256, 512)
 FULL_PX = (64, 4_096)
@@ -44,7 +47,7 @@ def page(workspace: Workspace, ask: PageAsk, within_s: float | None = None) -> R
     order = workspace.orders.current()
     offset = max(0, min(ask["offset"], order.total))
     limit = max(1, min(ask["limit"], MOST_TILES))
-    nos = [int(no) for no in order.nos[offset : offset + limit]]
+    nos: list[int] = order.part(offset, offset + limit).tolist()
     thumbs: Thumbs | None = None
     buffers: list[bytes] = []
     if ask["thumbs"]:
@@ -68,6 +71,8 @@ def page(workspace: Workspace, ask: PageAsk, within_s: float | None = None) -> R
         "captions": [card.caption for card in shown],
         "thumbs": thumbs,
     }
+    if ask.get("known") != order.id:
+        answer["groups"] = groups_of(order)
     return Reply(answer, buffers)
 
 
@@ -84,11 +89,12 @@ def _all_cards(workspace: Workspace, nos: Sequence[int], caption: str | None) ->
 def _thumbnails(workspace: Workspace, nos: Sequence[int], px: int, within_s: float | None) -> _Encoded:
     ends = None if within_s is None else time.monotonic() + within_s
     encoded = _Encoded()
-    step = len(nos) if within_s is None else TILES_AT_ONCE
-    for start in range(0, len(nos), max(1, step)):
+    for start in range(0, len(nos), TILES_AT_ONCE):
         if ends is not None and start and time.monotonic() > ends:
             break
-        for thumb in workspace.thumbnails.get(nos[start : start + step], px):
+        if is_given_up():  # scrolled away: nobody will see these pictures
+            break
+        for thumb in workspace.thumbnails.get(nos[start : start + TILES_AT_ONCE], px):
             if encoded.starts[-1] + len(thumb.data) > MOST_BYTES and encoded.mime:
                 return encoded
             encoded.data.append(thumb.data)

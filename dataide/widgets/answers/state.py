@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from dataide.core.clauses import Clause, InClause, NotInClause, RangeClause
 from dataide.core.order import Sort
+from dataide.core.touched import versions
 from dataide.errors import ProtocolError, SessionClosed
 from dataide.widgets import protocol, vocabulary
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import ConfigureAsk, HelloAnswer, HelloAsk
-from dataide.widgets.vocabulary import ColumnInfo, FilterClause, NameCount, ProjectionInfo, SessionState
+from dataide.widgets.vocabulary import ColumnInfo, FilterClause, Gesture, NameCount, ProjectionInfo, SessionState
 from dataide.widgets.workspace import Workspace
 
 MOST_NAMES = 1_000
 _COUNTED = "SELECT {name}, count(*) FROM {table} WHERE {condition} GROUP BY {name} ORDER BY 2 DESC, 1 LIMIT ?"
+# What stands in the statistics of the file answers for the usual case: nothing was ever replaced.
+_EVER_REPLACED = "SELECT coalesce(max(media_revision), 1) > 1 FROM data.sample"
 _REPLACED = "SELECT coalesce(sum(media_revision - 1), 0) FROM data.sample"
 _NAMES = {
     "labels": _COUNTED.format(name="label", table="data.sample", condition="label IS NOT NULL"),
     "tags": _COUNTED.format(name="tag", table="data.tag", condition="true"),
     "queues": _COUNTED.format(name="queue", table="data.task", condition="state = 'pending'"),
 }
+_NAMES_OF = {"labels": "label", "tags": "tags", "queues": "queues"}
 
 
 def hello(workspace: Workspace, ask: HelloAsk) -> Reply:
@@ -28,13 +34,15 @@ def hello(workspace: Workspace, ask: HelloAsk) -> Reply:
 
 
 def session_state(workspace: Workspace) -> SessionState:
-    """The state of the session now. What only depends on the data is read once for each revision."""
+    """The state of the session now. What depends on the data only is read again when just these data have changed."""
     database, selection, filtered = workspace.database, workspace.selection, workspace.filter
     if database.closed:
         raise SessionClosed("The session is closed.", hint="Run the cells of this notebook again, from the top.")
     revision = database.revision
     undo, redo = history(workspace, revision)
+    passing = filtered.passing
     clauses = filtered.clauses
+    count, version, gesture = selection.told()
     return {
         "rev": revision,
         "name": database.path.stem,
@@ -45,10 +53,16 @@ def session_state(workspace: Workspace) -> SessionState:
         "tags": names(workspace, "tags"),
         "queues": names(workspace, "queues"),
         "projections": projections(workspace),
-        "selection": {"count": selection.count, "version": selection.version, "lead": selection.lead_version},
+        "selection": {
+            "count": count,
+            "version": version,
+            "lead": selection.lead_version,
+            "gesture": cast("Gesture | None", gesture),
+        },
         "filter": {
             "count": workspace.visible_count(),
             "version": filtered.version,
+            "passing": passing,
             "text": filtered.text,
             "clauses": [
                 {
@@ -62,35 +76,45 @@ def session_state(workspace: Workspace) -> SessionState:
         },
         "history": {"undo": undo, "redo": redo},
         "sort": sort_on_wire(workspace.orders.sort),
+        "group": workspace.orders.group,
         "armed": workspace.armed,
     }
 
 
 def names(workspace: Workspace, what: str) -> list[NameCount]:
     """Labels, tags or queues with how often they are used, the most used first."""
-    kept = workspace.kept(workspace.database.revision)
-    if what not in kept:
-        with workspace.database.query(_NAMES[what], [MOST_NAMES]) as cursor:
-            kept[what] = [{"name": name, "count": count} for name, count in cursor.fetchall()]
-    counted: list[NameCount] = kept[what]
-    return counted
+    return workspace.kept(what, workspace.versions.of([_NAMES_OF[what]]), lambda: _counted_names(workspace, what))
+
+
+def _counted_names(workspace: Workspace, what: str) -> list[NameCount]:
+    with workspace.database.query(_NAMES[what], [MOST_NAMES]) as cursor:
+        return [{"name": name, "count": count} for name, count in cursor.fetchall()]
 
 
 def media_version(workspace: Workspace) -> int:
     """How often pictures of samples were replaced by others."""
-    kept = workspace.kept(workspace.database.revision)
-    if "media_version" not in kept:
-        with workspace.database.query(_REPLACED) as cursor:
-            kept["media_version"] = int(cursor.fetchall()[0][0])
-    version: int = kept["media_version"]
-    return version
+    return workspace.kept("media_version", workspace.versions.all(), lambda: _replaced(workspace))
+
+
+def _replaced(workspace: Workspace) -> int:
+    for sql in (_EVER_REPLACED, _REPLACED):
+        with workspace.database.query(sql) as cursor:
+            found = int(cursor.fetchall()[0][0])
+        if not found:
+            break
+    return found
 
 
 def columns(workspace: Workspace) -> list[ColumnInfo]:
     """The columns of `sample`, with what they are good for."""
     kinds = workspace.codes.kinds()
     types = workspace.database.columns()
-    return [{"name": name, "type": types[name], "kind": kind} for name, kind in kinds.items() if name in types]
+    seen = versions(workspace.database)
+    return [
+        {"name": name, "type": types[name], "kind": kind, "version": seen.of([name])}
+        for name, kind in kinds.items()
+        if name in types
+    ]
 
 
 def projections(workspace: Workspace) -> list[ProjectionInfo]:
@@ -110,11 +134,7 @@ def projections(workspace: Workspace) -> list[ProjectionInfo]:
 
 def history(workspace: Workspace, revision: int) -> tuple[str | None, str | None]:
     """The sentences of what would be undone and redone."""
-    kept = workspace.kept(revision)
-    if "history" not in kept:
-        kept["history"] = workspace.journal.head()
-    sentences: tuple[str | None, str | None] = kept["history"]
-    return sentences
+    return workspace.kept("history", revision, workspace.journal.head)
 
 
 def clause_on_wire(clause: Clause) -> FilterClause:

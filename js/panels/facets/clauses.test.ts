@@ -27,9 +27,10 @@ function stateWith(columns: ColumnInfo[], more: Partial<SessionState> = {}): Ses
     queues: [],
     projections: [],
     selection: { count: 0, version: 1 },
-    filter: { count: 10, version: 1, text: "", clauses: [] },
+    filter: { count: 10, version: 1, passing: 1, text: "", clauses: [] },
     history: { undo: null, redo: null },
     sort: { by: "added", descending: false },
+    group: null,
     armed: null,
     ...more,
   };
@@ -90,6 +91,7 @@ describe("what the kernel says", () => {
       filter: {
         count: 1,
         version: 2,
+        passing: 2,
         text: "",
         clauses: [{ source: "facet:price", sentence: "", column: "price", clause }],
       },

@@ -1,6 +1,7 @@
 /** Facets: one mini histogram or bar list per column, crossfiltered. Twin of dataide/widgets/facets.py. */
 import type { RenderProps } from "@anywidget/types";
-import type { HubExports, PanelModel } from "../../core/contract.js";
+import { borrowHub } from "../../core/borrow.js";
+import type { PanelModel } from "../../core/contract.js";
 import { fromWire } from "../../core/wire.js";
 import { type BootReply, type FacetsConfig, FacetsPanel } from "./panel.js";
 
@@ -9,9 +10,10 @@ interface FacetsModel extends PanelModel {
   boot: unknown[] | null;
 }
 
-async function render({ model, el, host, signal }: RenderProps<FacetsModel>): Promise<void> {
-  const hub = (await host.getWidget<HubExports>(model.get("hub"))).exports;
-  if (signal.aborted) return;
+async function render(props: RenderProps<FacetsModel>): Promise<void> {
+  const hub = await borrowHub(props);
+  if (!hub) return;
+  const { model, el, signal } = props;
   const panel = new FacetsPanel(hub, el, model.get("panel_id"), signal);
   panel.boot((model.get("boot") ?? []).map((reply) => fromWire(reply) as BootReply));
   const configure = () => panel.configure(model.get("config"));

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import {
   geometry,
+  headingOf,
+  headingsAt,
   isScaled,
   lastTop,
   MOST_HEIGHT_PX,
@@ -8,6 +10,8 @@ import {
   placeOf,
   scrolled,
   scrollOfTop,
+  sectionAt,
+  sectionOf,
   spansInBox,
   topOfScroll,
   topShowing,
@@ -115,3 +119,110 @@ describe("keys", () => {
     expect(moved(geometry(600, 500, 96, 0), 0, "End")).toBeNull();
   });
 });
+
+describe("groups", () => {
+  const starts = [0, 7, 8, 60];
+  const grouped = geometry(600, 500, 96, 100, starts);
+  const { columns, rowHeight, headingHeight } = grouped;
+
+  it("begin on a row of their own, under a heading", () => {
+    for (const [section, start] of starts.entries()) {
+      const place = placeOf(grouped, start);
+      expect(place.left).toBe(placeOf(grouped, 0).left);
+      expect(place.top).toBe(headingOf(grouped, section).top + headingHeight);
+      expect(sectionOf(grouped, start)).toBe(section);
+    }
+    expect(placeOf(grouped, 8).top - placeOf(grouped, 7).top).toBe(rowHeight + headingHeight);
+    expect(starts.map((_, section) => headingOf(grouped, section).count)).toEqual([7, 1, 52, 40]);
+  });
+
+  it("are in sight exactly with the tiles and headings that have a pixel there", () => {
+    for (let top = 0; top <= lastTop(grouped); top += 13) {
+      const shown = Array.from({ length: 100 }, (_, position) => position).filter((position) => {
+        const place = placeOf(grouped, position).top;
+        return place + grouped.tileHeight > top && place <= top + 500;
+      });
+      expect(visibleSpan(grouped, top)).toEqual({ from: shown[0], to: shown.at(-1) });
+      const { lying, staying } = headingsAt(grouped, top);
+      const under = starts
+        .map((_, section) => headingOf(grouped, section))
+        .filter((one) => one.top + headingHeight > top);
+      for (const heading of under.filter((one) => one.top < top + 500)) expect(lying).toContainEqual(heading);
+      if (staying !== null) expect(staying.section).toBe(sectionAt(grouped, top));
+    }
+  });
+
+  it("keep their heading at the top until the next one pushes it out", () => {
+    const next = headingOf(grouped, 3).top;
+    expect(headingsAt(grouped, 0).staying).toBeNull();
+    expect(headingsAt(grouped, next - 200).staying).toMatchObject({ section: 2, push: 0 });
+    expect(headingsAt(grouped, next - 10).staying).toMatchObject({ section: 2, push: 10 - headingHeight });
+    expect(headingsAt(grouped, next + 1).staying).toMatchObject({ section: 3, push: 0 });
+  });
+
+  it("are crossed by the keys in the same column, and no row is left out", () => {
+    expect(moved(grouped, 6, "ArrowRight")).toBe(7);
+    expect(moved(grouped, 7, "ArrowDown")).toBe(8);
+    expect(moved(grouped, 9, "ArrowUp")).toBe(7);
+    expect(moved(grouped, 8 + columns + 1, "ArrowUp")).toBe(9);
+    expect(moved(grouped, 59, "ArrowDown")).toBe(60 + ((59 - 8) % columns));
+    for (const key of ["ArrowDown", "PageDown"]) {
+      let [position, steps] = [0, 0];
+      for (let next = moved(grouped, 0, key); next !== null && next > position && steps < 200; steps++) {
+        position = next;
+        next = moved(grouped, position, key);
+      }
+      expect(position).toBeGreaterThanOrEqual(100 - columns);
+    }
+    expect(moved(grouped, 99, "PageUp")).toBeLessThan(99);
+  });
+
+  it("give a tile the keyboard reaches its place below the heading that stays", () => {
+    const top = topShowing(grouped, lastTop(grouped), 30);
+    expect(placeOf(grouped, 30).top - top).toBeGreaterThanOrEqual(headingHeight);
+  });
+
+  it("are taken by a box across them, each with its own rows", () => {
+    const second = placeOf(grouped, 7);
+    const box = { x0: second.left, y0: 0, x1: second.left + 2, y1: placeOf(grouped, 8).top + 5 };
+    const column = Array.from({ length: Math.ceil(7 / columns) }, (_, row) => ({
+      from: row * columns,
+      to: row * columns,
+    }));
+    expect(spansInBox(grouped, box)).toEqual([
+      ...column.slice(0, -1),
+      ...joined([...column.slice(-1), { from: 7, to: 8 }]),
+    ]);
+    expect(spansInBox(grouped, { x0: 0, y0: 0, x1: 600, y1: placeOf(grouped, 60).top + 5 })).toEqual([
+      { from: 0, to: 59 + columns },
+    ]);
+  });
+
+  it("by the thousand, of a million tiles, are found without walking through them", () => {
+    const many = Array.from({ length: 1001 }, (_, i) => i * 999);
+    const large = geometry(600, 500, 256, MILLION, many);
+    expect(isScaled(large)).toBe(true);
+    for (const top of [0, 1e6, 5e7, lastTop(large)]) {
+      const { from, to } = visibleSpan(large, top);
+      expect(to - from).toBeLessThan(40);
+      expect(Math.abs(placeOf(large, from).top - top)).toBeLessThan(400);
+    }
+    expect(visibleSpan(large, lastTop(large)).to).toBe(MILLION - 1);
+  });
+
+  it("that begin behind the last tile are none", () => {
+    expect(geometry(600, 500, 96, 0, [0]).headingHeight).toBe(0);
+    expect(geometry(600, 500, 96, 5, [0, 5, 9]).starts).toEqual(Float64Array.from([0, 5]));
+  });
+});
+
+/** Spans that touch, as one. */
+function joined(spans: { from: number; to: number }[]): { from: number; to: number }[] {
+  const found: { from: number; to: number }[] = [];
+  for (const span of spans) {
+    const last = found.at(-1);
+    if (last !== undefined && last.to + 1 === span.from) last.to = span.to;
+    else found.push({ ...span });
+  }
+  return found;
+}

@@ -25,11 +25,65 @@ function setup(count = 1000) {
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 describe("pages", () => {
-  it("in sight come first, then the one ahead; nothing else is asked", async () => {
+  const ranges = (fake: FakeHub): number[][] =>
+    asked(fake).map(({ offset, limit }) => [offset / pageSize(128), limit / pageSize(128)]);
+
+  it("in sight come first and in one request, then a screenful ahead and one behind; nothing else is asked", async () => {
     const { fake, pages } = setup();
-    pages.want({ from: 250, to: 300 }, wanted("o", "1"));
+    pages.want({ from: 250, to: 330 }, wanted("o", "1"));
     await settled();
-    expect(asked(fake).map(({ offset }) => offset / pageSize(128))).toEqual([2, 3, 1]);
+    expect(ranges(fake)).toEqual([
+      [4, 2],
+      [6, 2],
+      [2, 2],
+    ]);
+  });
+
+  it("behind come first when one scrolls up", async () => {
+    const { fake, pages } = setup();
+    pages.want({ from: 700, to: 750 }, wanted("o", "1"));
+    await settled();
+    const count = asked(fake).length;
+    pages.want({ from: 400, to: 450 }, wanted("o", "1"));
+    await settled();
+    expect(ranges(fake).slice(count)[0]).toEqual([6, 2]);
+    expect(ranges(fake).slice(count)[1]).toEqual([4, 2]);
+  });
+
+  it("left behind by a scroll are cancelled, and what is in sight is asked next", async () => {
+    const { fake, pages } = setup(9000);
+    fake.kernel.paused = true;
+    pages.want({ from: 0, to: 50 }, wanted("o", "1"));
+    await settled();
+    pages.want({ from: 5000, to: 5050 }, wanted("o", "1"));
+    await settled();
+    fake.kernel.resume();
+    await settled();
+    expect(pages.tile(0)).toBeNull();
+    expect(pages.tile(5000)?.no).toBe(5000);
+  });
+
+  it("that a dragged scroll bar passes are not asked for, only those where it rests", async () => {
+    const { fake, pages } = setup(9000);
+    for (const from of [1000, 3000, 6000]) pages.want({ from, to: from + 50 }, wanted("o", "1"), false);
+    await settled();
+    expect(asked(fake)).toEqual([]);
+    pages.want({ from: 6000, to: 6050 }, wanted("o", "1"));
+    await settled();
+    expect(ranges(fake)[0]).toEqual([100, 1]);
+  });
+
+  it("cost the same anywhere: as many requests and tiles at the top as far down", async () => {
+    const cost = async (from: number): Promise<number[]> => {
+      const { fake, pages } = setup(9000);
+      pages.want({ from: 0, to: -1 }, wanted("o", "1"));
+      pages.want({ from, to: from + 59 }, wanted("o", "1"));
+      await settled();
+      return asked(fake)
+        .filter(({ offset }) => offset >= from)
+        .map(({ limit }) => limit);
+    };
+    expect(await cost(6000)).toEqual(await cost(600));
   });
 
   it("bring no picture a second time when only the selection or a tag changed", async () => {
@@ -89,8 +143,8 @@ describe("pages", () => {
 
   it("whose pictures weigh too much for one answer are asked in parts, until all tiles are there", async () => {
     const { fake, pages } = setup();
-    fake.kernel.mostThumbBytes = 120_000;
-    pages.want({ from: 0, to: 50 }, wanted("o", "1"));
+    fake.kernel.mostThumbBytes = 110_000;
+    pages.want({ from: 0, to: 110 }, wanted("o", "1"));
     await settled();
     const [first, second, third] = asked(fake);
     expect(first).toMatchObject({ offset: 0, limit: 120 });

@@ -1,11 +1,19 @@
 /** The tiles known to the browser, page by page, and which page is asked next. */
 import type { HubExports, KernelError, Reply } from "../../core/contract.js";
 import { isAbort } from "../../core/panel.js";
-import type { Ask, Failure } from "../../core/protocol.js";
+import type { Answer, Ask, Failure } from "../../core/protocol.js";
+import { Decoded } from "./decoded.js";
 import type { Span } from "./geometry.js";
 
 const KEPT_TILES = 10_000;
+const MOST_PAGES = 4; // in one request
+const MOST_AHEAD = 8;
+// Between asking and seeing; what will have left the screen by then is not asked.
+const UNDERWAY_MS = 100;
+// Longer ago than this, tiles no longer move.
+const AT_REST_MS = 60;
 const BUCKETS_PX = [64, 128, 256, 512]; // as the kernel makes them
+const LARGEST_FIRST = [...BUCKETS_PX].reverse();
 
 export interface Tile {
   no: number;
@@ -39,16 +47,19 @@ export function bucketPx(tilePx: number, pixelRatio: number): number {
   return BUCKETS_PX.find((px) => px >= wanted * 0.9) ?? 512;
 }
 
-/** Tiles a page: about a screenful, so that large pictures nobody sees are not read. */
+/** Tiles a page. A request brings the neighbouring pages that are missing, so a screenful comes in one answer and little beside it. */
 export function pageSize(px: number): number {
-  if (px <= 128) return 120;
-  return px <= 256 ? 60 : 30;
+  if (px <= 128) return 60;
+  return px <= 256 ? 30 : 15;
 }
+
+export type Groups = NonNullable<Answer<"page">["groups"]>;
 
 export class Pages {
   total: number | null = null;
   orderId = "";
   failure: Failure | null = null;
+  groups: Groups | null = null;
   readonly problems = new Map<number, string>();
   /** While a selection is under way, answers may have been made before it: what the user sees stays. */
   holdSelection = 0;
@@ -60,14 +71,22 @@ export class Pages {
   #wanted: Wanted = { order: "", marks: "", px: 128, caption: null };
   #span: Span = { from: 0, to: -1 };
   #direction = 1;
+  #speed = 0; // positions in a millisecond, below 0 upwards
+  #movedAt = 0;
+  #paused = false;
+  #rest: ReturnType<typeof setTimeout> | undefined;
   #size = pageSize(128);
-  #flying: { index: number; control: AbortController } | null = null;
+  #knownOrder: string | null = null; // whose groups these are
+  #flying: { index: number; count: number; control: AbortController } | null = null;
+  readonly #decoded: Decoded;
 
   constructor(hub: HubExports, panel: string, changed: () => void, ending: AbortSignal) {
     this.#hub = hub;
     this.#panel = panel;
     this.#changed = changed;
     this.#ending = ending;
+    this.#decoded = new Decoded(changed);
+    ending.addEventListener("abort", () => clearTimeout(this.#rest), { once: true });
   }
 
   tile(position: number): Tile | null {
@@ -86,22 +105,26 @@ export class Pages {
     }
   }
 
-  /** The best picture at hand: in the wanted size, else in any other while that one is on its way. */
+  /** The best picture that can be drawn at once: in the wanted size, else in any other while that one is on its way. */
   url(no: number): string | null {
-    const { images } = this.#hub;
-    const exact = images.get(no, this.#wanted.px);
+    const exact = this.#shown(no, this.#wanted.px);
     if (exact !== null) return exact;
-    for (const px of [...BUCKETS_PX].reverse()) {
-      const other = images.get(no, px);
+    for (const px of LARGEST_FIRST) {
+      const other = px === this.#wanted.px ? null : this.#shown(no, px);
       if (other !== null) return other;
     }
     return null;
   }
 
+  #shown(no: number, px: number): string | null {
+    const url = this.#hub.images.get(no, px);
+    return url !== null && this.#decoded.ready(url) ? url : null;
+  }
+
   /** The first page that came with the widget, when it fits what is wanted. It may hold fewer tiles than a page: then the rest is asked. */
   boot(ask: Ask<"page">, reply: Reply<"page">): void {
     if (ask.offset !== 0 || ask.caption !== this.#wanted.caption || pageSize(ask.px) !== this.#size) return;
-    this.#take(0, reply, ask.px, this.#stamp());
+    this.#take(reply, ask.px, this.#stamp());
   }
 
   /** Asks everything again, with what is on screen staying there until then. */
@@ -109,16 +132,35 @@ export class Pages {
     for (const page of this.#pages.values()) Object.assign(page, { stamp: "", part: null });
   }
 
-  /** Says what is in sight and in which state; asks for what is missing. */
-  want(span: Span, wanted: Wanted): void {
-    if (span.from !== this.#span.from) this.#direction = span.from < this.#span.from ? -1 : 1;
+  /**
+   * Says what is in sight and in which state; asks for what is missing. While `asking` is false the scroll bar is being dragged
+   * far: what it passes is not asked for.
+   */
+  want(span: Span, wanted: Wanted, asking = true): void {
+    this.#note(span);
     this.#span = span;
     this.#wanted = wanted;
+    this.#paused = !asking;
     this.#resize(pageSize(wanted.px));
     const flying = this.#flying;
     // Scrolled away: the kernel need not read pictures nobody will see.
-    if (flying !== null && !this.#near(flying.index)) flying.control.abort();
+    if (flying !== null && !this.#near(flying.index, flying.count)) flying.control.abort();
     void this.#next();
+  }
+
+  /** How fast tiles pass, from one call to the next. */
+  #note(span: Span): void {
+    const now = performance.now();
+    const passed = now - this.#movedAt;
+    const moved = span.from - this.#span.from;
+    if (moved === 0) return;
+    this.#direction = moved < 0 ? -1 : 1;
+    const jumped = Math.abs(moved) > 4 * (span.to - span.from + 1);
+    this.#speed = passed > AT_REST_MS || jumped ? 0 : 0.6 * this.#speed + (0.4 * moved) / Math.max(passed, 1);
+    this.#movedAt = now;
+    // At rest everything in sight counts again, though nobody calls.
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => void this.#next(), AT_REST_MS + 10);
   }
 
   /** Cuts what is there into pages of another size, so that nothing leaves the screen while larger pictures are on their way. */
@@ -146,46 +188,79 @@ export class Pages {
     return { from, to: Math.max(Math.floor(this.#span.to / this.#size), from) };
   }
 
-  #near(index: number): boolean {
-    const { from, to } = this.#inSight();
-    return index >= from - 1 && index <= to + 1;
+  /** How many tiles will have passed when an answer asked now is seen. */
+  #passing(): number {
+    return performance.now() - this.#movedAt > AT_REST_MS ? 0 : this.#speed * UNDERWAY_MS;
   }
 
-  /** What is in sight first, missing before stale, then the page ahead, then the one behind. */
-  #choose(): number | null {
+  /** How many pages are fetched before they are in sight: a screenful, more when tiles pass quickly. */
+  #ahead(): number {
     const { from, to } = this.#inSight();
-    const stamp = this.#stamp();
+    const passing = Math.ceil((3 * Math.abs(this.#passing())) / this.#size);
+    return Math.min(Math.max(to - from + 1, passing), MOST_AHEAD);
+  }
+
+  #near(index: number, count = 1): boolean {
+    const { from, to } = this.#inSight();
+    const ahead = this.#ahead();
+    return index + count - 1 >= from - ahead && index <= to + ahead;
+  }
+
+  /** The pages to ask next, neighbours of each other: in sight first, missing before stale, then those ahead, then those behind. */
+  #choose(): { index: number; count: number } | null {
+    const { from, to } = this.#inSight();
     const last = this.total === null ? to : Math.max(Math.ceil(this.total / this.#size) - 1, 0);
-    const inSight: number[] = [];
-    for (let index = from; index <= Math.min(to, last); index++) inSight.push(index);
-    const missing = inSight.find((index) => !this.#pages.has(index));
-    if (missing !== undefined) return missing;
+    const down = this.#direction > 0;
+    const [ahead, passing] = [this.#ahead(), this.#passing()];
+    const gone = (index: number): boolean =>
+      passing > 0
+        ? (index + 1) * this.#size <= this.#span.from + passing
+        : index * this.#size > this.#span.to + passing;
+    const there = (low: number, high: number, downwards: boolean): number[] => {
+      const [first, end] = [Math.max(low, 0), Math.min(high, last)];
+      const pages = Array.from({ length: Math.max(end - first + 1, 0) }, (_, i) => first + i);
+      return (downwards ? pages : pages.reverse()).filter((index) => passing === 0 || !gone(index));
+    };
+    const inSight = there(from, to, down);
+    const below = there(to + 1, to + ahead, true);
+    const above = there(from - ahead, from - 1, false);
+    const stamp = this.#stamp();
     // Pictures of a page seen long ago may have left the cache meanwhile.
     const fresh = (index: number): boolean => {
       const page = this.#pages.get(index);
       return page?.stamp === stamp && this.#complete(page.tiles);
     };
-    const around = (this.#direction > 0 ? [to + 1, from - 1] : [from - 1, to + 1]).filter((i) => i >= 0 && i <= last);
-    return [...inSight, ...around].find((index) => !fresh(index)) ?? null;
+    const missing = (index: number): boolean =>
+      (this.#pages.get(index)?.part ?? null) !== null || !this.#pages.has(index);
+    const stale = (index: number): boolean => !fresh(index);
+    return (
+      firstRun(inSight, missing) ??
+      firstRun(inSight, stale) ??
+      firstRun(down ? below : above, stale) ??
+      firstRun(down ? above : below, stale)
+    );
   }
 
   async #next(): Promise<void> {
-    if (this.#flying !== null || this.#ending.aborted) return;
-    const index = this.#choose();
-    if (index === null) return;
+    if (this.#flying !== null || this.#paused || this.#ending.aborted) return;
+    const run = this.#choose();
+    if (run === null) return;
+    const { index, count } = run;
     const control = new AbortController();
     const end = (): void => control.abort();
     this.#ending.addEventListener("abort", end, { once: true });
-    this.#flying = { index, control };
+    this.#flying = { index, count, control };
     const { px, caption } = this.#wanted;
     const [stamp, size] = [this.#stamp(), this.#size];
     const part = this.#pages.get(index)?.part ?? null;
     const got = part?.stamp === stamp ? part.got : 0;
-    const ask = { offset: index * size + got, limit: size - got, thumbs: this.#needsThumbs(index), px, caption };
+    const thumbs = Array.from({ length: count }, (_, i) => index + i).some((one) => this.#needsThumbs(one));
+    const range = { offset: index * size + got, limit: count * size - got };
+    const ask = { ...range, thumbs, px, caption, known: this.#knownOrder };
     try {
       const reply = await this.#hub.client.ask("page", ask, { panel: this.#panel, signal: control.signal });
       this.failure = null;
-      if (size === this.#size) this.#take(index, reply, px, stamp);
+      if (size === this.#size) this.#take(reply, px, stamp);
     } catch (error) {
       if (!isAbort(error)) this.#fail(error as KernelError);
     } finally {
@@ -216,17 +291,39 @@ export class Pages {
     return true;
   }
 
-  #take(index: number, { body, buffers }: Reply<"page">, px: number, stamp: string): void {
+  #take({ body, buffers }: Reply<"page">, px: number, stamp: string): void {
     const size = this.#size;
-    const old = this.#pages.get(index);
     this.orderId = body.orderId;
     this.total = body.total;
+    if (body.groups !== undefined) {
+      this.groups = body.groups;
+      this.#knownOrder = body.orderId;
+    }
     const bytes = buffers[0];
     if (body.thumbs !== null && bytes !== undefined) this.#takeThumbs(body, bytes, px);
-    const came = this.#tilesOf(body, old);
-    const from = body.offset - index * size;
+    const came = this.#tilesOf(body);
+    const end = body.offset + came.length;
+    const first = Math.floor(body.offset / size);
+    const last = Math.max(Math.ceil(end / size) - 1, first);
+    for (let index = first; index <= last; index++) {
+      const from = Math.max(body.offset, index * size);
+      this.#put(
+        index,
+        from - index * size,
+        came.slice(from - body.offset, (index + 1) * size - body.offset),
+        body,
+        stamp,
+      );
+    }
+    this.#forget(body.total);
+    this.#changed();
+  }
+
+  /** Puts tiles into one page, from its tile number `from` on. */
+  #put(index: number, from: number, came: readonly Tile[], body: Reply<"page">["body"], stamp: string): void {
+    const old = this.#pages.get(index);
     const got = from + came.length;
-    const expected = Math.max(Math.min(size, body.total - index * size), 0);
+    const expected = Math.max(Math.min(this.#size, body.total - index * this.#size), 0);
     const continues = from === 0 || (old?.part?.got === from && old.part.orderId === body.orderId);
     const whole = continues && (got >= expected || came.length === 0);
     // What was there stays behind the part that came, until it is replaced too.
@@ -236,12 +333,11 @@ export class Pages {
     const part = continues && !whole ? { got, orderId: body.orderId, stamp } : null;
     this.#pages.delete(index);
     this.#pages.set(index, { tiles, stamp: done ? stamp : "", part });
-    this.#forget(body.total);
-    this.#changed();
   }
 
-  #tilesOf(body: Reply<"page">["body"], old: Page | undefined): Tile[] {
-    const before = new Map(old?.tiles.map((tile) => [tile?.no, tile?.selected]));
+  #tilesOf(body: Reply<"page">["body"]): Tile[] {
+    const before = new Map<number, boolean>();
+    if (this.holdSelection > 0) for (const [, tile] of this.loaded()) before.set(tile.no, tile.selected);
     return body.nos.map((no, i) => ({
       no,
       id: body.ids[i] ?? "",
@@ -249,7 +345,7 @@ export class Pages {
       tags: body.tags[i] ?? [],
       queued: body.queued[i] === true,
       excluded: body.excluded[i] === true,
-      selected: (this.holdSelection > 0 ? before.get(no) : undefined) ?? body.selected[i] === true,
+      selected: before.get(no) ?? body.selected[i] === true,
       caption: body.captions[i] ?? null,
     }));
   }
@@ -271,8 +367,25 @@ export class Pages {
       else this.problems.set(no, "no picture");
       if (end > start) {
         const view = new DataView(bytes.buffer, bytes.byteOffset + start, end - start);
-        this.#hub.images.put(no, px, thumbs?.mime[i] ?? "", view);
+        this.#decoded.prepare(this.#hub.images.put(no, px, thumbs?.mime[i] ?? "", view));
       }
     }
   }
+}
+
+/** The first page for which it holds, with the neighbours that follow it in the list and for which it holds too. */
+function firstRun(
+  pages: readonly number[],
+  holds: (index: number) => boolean,
+): { index: number; count: number } | null {
+  const start = pages.findIndex(holds);
+  const first = pages[start];
+  if (first === undefined) return null;
+  let count = 1;
+  while (count < MOST_PAGES) {
+    const next = pages[start + count];
+    if (next === undefined || Math.abs(next - first) !== count || !holds(next)) break;
+    count++;
+  }
+  return { index: Math.min(first, pages[start + count - 1] ?? first), count };
 }

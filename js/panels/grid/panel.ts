@@ -1,11 +1,14 @@
 /** The grid: every sample that passes the filter as a tile, in the session's order. */
-import type { Panel } from "../../core/panel.js";
+import type { KernelError } from "../../core/contract.js";
+import { isAbort, type Panel } from "../../core/panel.js";
 import type { Mode, SessionState, Sort } from "../../core/protocol.js";
 import { mountDrawer } from "./drawer.js";
+import { element } from "./element.js";
 import { drawEmpty } from "./empty.js";
 import * as geo from "./geometry.js";
+import { Headings, sectionUnder } from "./headings.js";
 import { gridKeys, KEYS } from "./keys.js";
-import { bucketPx, Pages } from "./pages.js";
+import { bucketPx, type Groups, Pages } from "./pages.js";
 import { listen } from "./pointer.js";
 import { Selecting, selectedAfter, within } from "./selecting.js";
 import { Tiles } from "./tiles.js";
@@ -21,6 +24,9 @@ const DEFAULT_TILE_PX = 96;
 const EXTRA_ROWS = 2;
 const SETTLE_MS = 150;
 const KEEP_AFTER_MS = 400;
+// A jump that follows another so soon is one of a scroll bar being dragged: what it passes is asked for where it rests.
+const DRAGGED_MS = 150;
+const RESTS_AFTER_MS = 40;
 
 const clampTile = (px: number): number => Math.min(Math.max(Math.round(px), geo.LEAST_TILE_PX), geo.MOST_TILE_PX);
 
@@ -32,6 +38,7 @@ export class Grid {
   readonly scroller: HTMLElement;
   readonly panel: Panel<GridConfig>;
   readonly #tiles: Tiles;
+  readonly #headings: Headings;
   readonly #spacer: HTMLElement;
   readonly #toolbar: HTMLElement;
   readonly #empty: HTMLElement;
@@ -44,6 +51,10 @@ export class Grid {
   #frame = 0;
   #settling: ReturnType<typeof setTimeout> | undefined;
   #keeping: ReturnType<typeof setTimeout> | undefined;
+  #jumpedAt = 0;
+  #resting: ReturnType<typeof setTimeout> | undefined;
+  #drawn: unknown[] = [];
+  #laid: Groups | null = null; // the groups for which the geometry was made
   #order = "";
   #inspectWhenLoaded: number | null = null;
 
@@ -54,20 +65,16 @@ export class Grid {
     this.#caption = config.caption ?? null;
     this.geometry = geo.geometry(0, 0, this.#tilePx, 0);
 
-    const part = (name: string, parent: HTMLElement = root): HTMLElement => {
-      const element = document.createElement("div");
-      element.className = name;
-      parent.append(element);
-      return element;
-    };
+    const part = (name: string, parent = root): HTMLElement => element(name, parent);
     this.#toolbar = part("dataide-toolbar");
     this.scroller = part("dataide-grid-scroller");
+    const staying = part("dataide-grid-staying", this.scroller);
     this.#spacer = part("dataide-grid-spacer", this.scroller);
     const place = part("dataide-grid-tiles", this.#spacer);
     this.#band = part("dataide-grid-band", this.scroller);
     this.#band.hidden = true;
     // Between a listbox and its options nothing may stand but what says that it is nothing.
-    for (const element of [this.#spacer, place, this.#band]) element.setAttribute("role", "presentation");
+    for (const element of [staying, this.#spacer, place, this.#band]) element.setAttribute("role", "presentation");
     this.#empty = part("dataide-grid-empty", this.scroller);
     this.#empty.hidden = true;
     if (!panel.embedded)
@@ -78,6 +85,7 @@ export class Grid {
     this.pages = new Pages(hub, panel.panelId, redraw, signal);
     this.selecting = new Selecting(hub, panel.panelId, this.pages, redraw);
     this.#tiles = new Tiles(place, `${panel.panelId}-tile`);
+    this.#headings = new Headings(place, staying, hub.dom.formatCount);
     this.#start();
   }
 
@@ -160,6 +168,7 @@ export class Grid {
       cancelAnimationFrame(this.#frame);
       clearTimeout(this.#settling);
       clearTimeout(this.#keeping);
+      clearTimeout(this.#resting);
     });
     this.#listen();
     hub.keyboard.attach(root, gridKeys(this), signal, { keys: KEYS, target: this.#target });
@@ -222,6 +231,8 @@ export class Grid {
         open: (position) => this.inspect(position),
         click: (position, event) => {
           scroller.focus({ preventScroll: true });
+          const section = sectionUnder(event.target);
+          if (section !== null) return after(this.#selectGroup(section, event));
           if (position === null) {
             if (!event.shiftKey && !event.ctrlKey && !event.metaKey) void selecting.none();
             return;
@@ -253,6 +264,15 @@ export class Grid {
     );
   }
 
+  /** All tiles under a heading, in sight or not: the kernel knows which samples stand there. */
+  #selectGroup(section: number, event: PointerEvent): Promise<void> {
+    const { from, count } = geo.headingOf(this.geometry, section);
+    this.selecting.anchor = from;
+    this.focused = from;
+    const more = event.shiftKey || event.ctrlKey || event.metaKey;
+    return this.selecting.spans([{ from, to: from + count - 1 }], more ? "add" : "replace");
+  }
+
   #endDrag(): void {
     this.#preview = null;
     this.#band.hidden = true;
@@ -270,7 +290,14 @@ export class Grid {
   #orderOf(state: SessionState | null): string {
     return state === null
       ? ""
-      : JSON.stringify([state.filter.version, state.sort, state.sampleCount, state.selection.lead, state.mediaVersion]);
+      : JSON.stringify([
+          state.filter.version,
+          state.sort,
+          state.group,
+          state.sampleCount,
+          state.selection.lead,
+          state.mediaVersion,
+        ]);
   }
 
   #wanted(state: SessionState | null) {
@@ -283,19 +310,32 @@ export class Grid {
   }
 
   #measure(): void {
-    const { clientWidth, clientHeight } = this.scroller;
+    const { clientHeight } = this.scroller;
     const before = this.geometry;
     const first = geo.visibleSpan(before, this.#top).from;
     const inSight = this.focused >= first && this.focused <= geo.visibleSpan(before, this.#top).to;
     const stays = inSight ? this.focused : first;
     const shift = before.total > 0 ? geo.placeOf(before, stays).top - this.#top : 0;
-    this.geometry = geo.geometry(clientWidth, clientHeight, this.#tilePx, this.pages.total ?? 0);
-    this.#spacer.style.height = `${this.geometry.scrollHeight}px`;
+    this.#lay();
     // Whatever the size, what one looked at stays in sight.
     if (before.total > 0 && this.geometry.columns !== before.columns) {
       this.#scrollTo(geo.placeOf(this.geometry, stays).top - Math.min(Math.max(shift, 0), clientHeight / 2));
     }
     this.redraw();
+  }
+
+  /** Lays the tiles out for the size of the panel and for the groups there are. */
+  #lay(): void {
+    const { clientWidth, clientHeight } = this.scroller;
+    this.#laid = this.pages.groups;
+    this.geometry = geo.geometry(
+      clientWidth,
+      clientHeight,
+      this.#tilePx,
+      this.pages.total ?? 0,
+      startsOf(this.pages.groups),
+    );
+    this.#spacer.style.height = `${this.geometry.scrollHeight}px`;
   }
 
   #scrollTo(top: number): void {
@@ -309,7 +349,9 @@ export class Grid {
   #scrolled(): void {
     const now = this.scroller.scrollTop;
     if (now === this.#scrollBefore) return;
-    this.#top = geo.scrolled(this.geometry, this.#top, this.#scrollBefore, now);
+    const next = geo.scrolled(this.geometry, this.#top, this.#scrollBefore, now);
+    if (Math.abs(next - this.#top) > this.geometry.viewHeight) this.#jumped();
+    this.#top = next;
     this.#scrollBefore = now;
     this.#draw();
     if (!geo.isScaled(this.geometry)) return;
@@ -318,14 +360,26 @@ export class Grid {
     this.#settling = setTimeout(() => this.#scrollTo(this.#top), SETTLE_MS);
   }
 
+  /** The first jump is answered at once. */
+  #jumped(): void {
+    const now = performance.now();
+    const dragged = now - this.#jumpedAt < DRAGGED_MS;
+    this.#jumpedAt = now;
+    if (!dragged) return;
+    clearTimeout(this.#resting);
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined;
+      this.redraw();
+    }, RESTS_AFTER_MS);
+  }
+
   #draw(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     const { pages, scroller, panel } = this;
     const state = panel.hub.store.state.peek();
-    if ((pages.total ?? 0) !== this.geometry.total) {
-      this.geometry = geo.geometry(scroller.clientWidth, scroller.clientHeight, this.#tilePx, pages.total ?? 0);
-      this.#spacer.style.height = `${this.geometry.scrollHeight}px`;
+    if ((pages.total ?? 0) !== this.geometry.total || pages.groups !== this.#laid) {
+      this.#lay();
       this.#scrollTo(this.#top);
       this.focused = Math.min(this.focused, Math.max(this.geometry.total - 1, 0));
     }
@@ -339,8 +393,22 @@ export class Grid {
           ? null
           : selectedAfter(pages.tile(position)?.selected === true, within(preview.spans, position), preview.mode),
     });
+    this.#headings.draw(g, this.#top, this.#tiles.anchor(g, span), pages.groups);
     if (this.#inspectWhenLoaded !== null) this.inspect(this.#inspectWhenLoaded);
     scroller.setAttribute("aria-activedescendant", this.#tiles.elementId(this.focused));
+    this.#drawAround(state);
+    if (state !== null && g.viewHeight > 0) {
+      const inSight = pages.total === null ? { from: 0, to: 0 } : geo.visibleSpan(g, this.#top);
+      pages.want(inSight, this.#wanted(state), this.#resting === undefined);
+    }
+  }
+
+  /** The toolbar and what stands where no tile is; while scrolling nothing of it changes. */
+  #drawAround(state: SessionState | null): void {
+    const { pages, panel } = this;
+    const shown = [state, this.#tilePx, this.#caption, pages.total, pages.failure];
+    if (shown.every((value, i) => value === this.#drawn[i]) && this.#drawn.length > 0) return;
+    this.#drawn = shown;
     drawEmpty(this.#empty, panel.hub, state, pages);
     drawToolbar(this.#toolbar, panel.hub, state, {
       embedded: panel.embedded,
@@ -350,11 +418,8 @@ export class Grid {
       resize: (px) => this.resize(px),
       setCaption: (column) => this.#setCaption(column),
       sort: (sort) => this.#sort(sort),
+      group: (column) => this.#group(column),
     });
-    if (state !== null && g.viewHeight > 0) {
-      const inSight = pages.total === null ? { from: 0, to: 0 } : geo.visibleSpan(g, this.#top);
-      pages.want(inSight, this.#wanted(state));
-    }
   }
 
   #setCaption(column: string | null): void {
@@ -364,9 +429,29 @@ export class Grid {
   }
 
   #sort(sort: Sort): void {
-    const { client, store } = this.panel.hub;
-    client.ask("sort", { sort }, { panel: this.panel.panelId }).catch((error: Error) => {
-      store.toast({ sentence: error.message, kind: "error", undoable: false, python: null, hint: null });
-    });
+    const { client } = this.panel.hub;
+    client.ask("sort", { sort }, { panel: this.panel.panelId }).catch((error: KernelError) => this.#refused(error));
   }
+
+  #group(column: string | null): void {
+    const { client } = this.panel.hub;
+    client.ask("group", { column }, { panel: this.panel.panelId }).catch((error: KernelError) => this.#refused(error));
+  }
+
+  #refused(error: KernelError): void {
+    if (isAbort(error)) return;
+    const hint = error.failure?.hint ?? null;
+    this.panel.hub.store.toast({ sentence: error.message, kind: "error", undoable: false, python: null, hint });
+    this.#drawn = []; // the list shows again what holds
+    this.redraw();
+  }
+}
+
+/** Where groups start; those beyond the named ones are the last of them. */
+function startsOf(groups: Groups | null): number[] | null {
+  if (groups === null) return null;
+  const last = groups.entries.at(-1);
+  const starts = groups.entries.map(({ start }) => start);
+  if (last !== undefined && groups.more > 0) starts.push(last.start + last.count);
+  return starts;
 }

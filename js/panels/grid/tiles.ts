@@ -1,9 +1,10 @@
 /** Tiles as elements. Made by hand and kept by position: while scrolling, hundreds change in one frame. */
+import { element } from "./element.js";
 import { type Geometry, placeOf, type Span } from "./geometry.js";
 import type { Pages, Tile } from "./pages.js";
 
-// Tiles stand relative to a row near them: far down, a million rows from the top, browsers round positions to whole steps of several px.
-const ANCHOR_ROWS = 64;
+// Tiles stand relative to a place near them: far down, a million rows from the top, browsers round positions to whole steps of several px.
+const ANCHOR_PX = 8192;
 // A picture much smaller than its tile shows its pixels instead of a blur.
 const PIXELATED_FROM = 2;
 
@@ -12,8 +13,11 @@ interface Element {
   image: HTMLImageElement;
   problem: HTMLElement;
   badges: HTMLElement;
-  caption: HTMLElement;
+  label: HTMLElement;
+  value: HTMLElement;
   drawn: string;
+  badged: string;
+  place: string;
   url: string | null;
 }
 
@@ -32,6 +36,11 @@ export class Tiles {
     return `${this.#id}-${position}`;
   }
 
+  /** Where the tiles' element stands in the full height. */
+  anchor(g: Geometry, span: Span): number {
+    return span.to < span.from ? 0 : Math.floor(placeOf(g, span.from).top / ANCHOR_PX) * ANCHOR_PX;
+  }
+
   draw(
     g: Geometry,
     span: Span,
@@ -40,13 +49,13 @@ export class Tiles {
     pages: Pages,
     look: { focused: number; previewed: (position: number) => boolean | null },
   ): void {
-    const anchor = Math.floor(span.from / g.columns / ANCHOR_ROWS) * ANCHOR_ROWS * g.rowHeight;
+    const anchor = this.anchor(g, span);
     this.#place.style.transform = `translateY(${Math.round(anchor - top + scrollTop)}px)`;
-    for (const [position, element] of [...this.#shown]) {
+    // What has left is used for what comes, where it stands in the document: nothing is made or moved while scrolling.
+    for (const [position, left] of [...this.#shown]) {
       if (position >= span.from && position <= span.to) continue;
-      element.root.remove();
       this.#shown.delete(position);
-      this.#spare.push(element);
+      this.#spare.push(left);
     }
     for (let position = span.from; position <= span.to; position++) {
       let element = this.#shown.get(position);
@@ -55,13 +64,14 @@ export class Tiles {
         element.drawn = "";
         element.root.id = this.elementId(position);
         this.#shown.set(position, element);
-        this.#place.append(element.root);
+        if (!element.root.isConnected) this.#place.append(element.root);
       }
       const place = placeOf(g, position);
       const style = `left:${place.left}px;top:${place.top - anchor}px;width:${g.tileWidth}px;height:${g.tileHeight}px`;
-      if (element.root.style.cssText !== style) element.root.style.cssText = style;
+      if (element.place !== style) element.root.style.cssText = element.place = style;
       this.#fill(element, position, g, pages, look);
     }
+    for (const { root } of this.#spare) root.remove();
   }
 
   #fill(
@@ -110,30 +120,27 @@ export class Tiles {
       root.dataset.no = "";
       root.setAttribute("aria-label", "loading");
       root.title = "";
-      element.badges.replaceChildren();
-      element.caption.replaceChildren();
+      badge(element, null);
+      caption(element, null);
       return;
     }
     root.dataset.sampleId = tile.id;
     root.dataset.no = String(tile.no);
     root.setAttribute("aria-label", spoken(tile, problem));
     root.title = `${tile.id}${tile.tags.length > 0 ? `\ntags: ${tile.tags.join(", ")}` : ""}${problem === null ? "" : `\n${problem}`}`;
-    element.badges.replaceChildren(...badgesOf(tile));
-    element.caption.replaceChildren(...(g.caption ? captionOf(tile) : []));
+    badge(element, tile);
+    caption(element, g.caption ? tile : null);
   }
 }
 
 function make(): Element {
-  const part = (name: string, tag = "div"): HTMLElement => {
-    const element = document.createElement(tag);
-    element.className = `dataide-tile-${name}`;
-    return element;
-  };
-  const root = document.createElement("div");
-  root.className = "dataide-tile";
+  const part = (name: string, parent?: HTMLElement, tag?: string): HTMLElement =>
+    element(`dataide-tile-${name}`, parent, tag);
+  const root = element("dataide-tile");
   root.setAttribute("role", "option");
-  const picture = part("picture");
+  const picture = part("picture", root);
   const image = document.createElement("img");
+  picture.append(image);
   image.alt = "";
   image.draggable = false;
   image.decoding = "async";
@@ -142,12 +149,11 @@ function make(): Element {
     const small = Math.max(image.naturalWidth, image.naturalHeight) * PIXELATED_FROM <= shown;
     image.style.imageRendering = small ? "pixelated" : "auto";
   });
-  const problem = part("problem");
-  const badges = part("badges");
-  const caption = part("caption");
-  picture.append(image, problem, badges);
-  root.append(picture, caption);
-  return { root, image, problem, badges, caption, drawn: "", url: null };
+  const problem = part("problem", picture);
+  const badges = part("badges", picture);
+  const words = part("caption", root);
+  const [label, value] = [part("label", words, "span"), part("value", words, "span")];
+  return { root, image, problem, badges, label, value, drawn: "", badged: "", place: "", url: null };
 }
 
 function spoken(tile: Tile, problem: string | null): string {
@@ -158,13 +164,20 @@ function spoken(tile: Tile, problem: string | null): string {
   return parts.join(", ");
 }
 
+/** Most tiles have no badges, and keep having none. */
+function badge(element: Element, tile: Tile | null): void {
+  const badged = tile === null ? "" : [tile.excluded || "", tile.queued || "", ...tile.tags].join("\0");
+  if (badged === element.badged) return;
+  element.badged = badged;
+  element.badges.replaceChildren(...(tile === null ? [] : badgesOf(tile)));
+}
+
 function badgesOf(tile: Tile): HTMLElement[] {
   const badge = (text: string, kind: string): HTMLElement => {
-    const element = document.createElement("span");
-    element.className = "dataide-badge";
-    element.dataset.kind = kind;
-    element.textContent = text;
-    return element;
+    const made = element("dataide-badge", undefined, "span");
+    made.dataset.kind = kind;
+    made.textContent = text;
+    return made;
   };
   const [first, ...more] = tile.tags;
   return [
@@ -174,13 +187,9 @@ function badgesOf(tile: Tile): HTMLElement[] {
   ];
 }
 
-function captionOf(tile: Tile): HTMLElement[] {
-  const label = document.createElement("span");
-  label.className = tile.label === null ? "dataide-tile-label dataide-dim" : "dataide-tile-label";
-  label.textContent = tile.label ?? "–";
-  if (tile.caption === null) return [label];
-  const caption = document.createElement("span");
-  caption.className = "dataide-tile-value";
-  caption.textContent = tile.caption;
-  return [label, caption];
+function caption({ label, value }: Element, tile: Tile | null): void {
+  label.textContent = tile === null ? "" : (tile.label ?? "–");
+  label.classList.toggle("dataide-dim", tile?.label === null);
+  value.textContent = tile?.caption ?? "";
+  value.hidden = tile === null || tile.caption === null;
 }

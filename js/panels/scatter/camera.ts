@@ -1,7 +1,7 @@
 /**
- * Where the plot looks. Four spaces meet here:
- * data (what the projection computed), steps (uint16, 0…65,535 of `bounds`), world (the longer side is 1, y upwards)
- * and screen (CSS pixels, y downwards). A view is a plain value; every change makes a new one.
+ * Where the plot looks. Three spaces meet here: data (what the projection computed), world (the longer side is 1, y upwards) and
+ * screen (CSS pixels, y downwards). Inside the engine points stand in steps (uint16, 0…65,535 of `bounds`). A view
+ * is a plain value; every change makes a new one.
  */
 
 /** x low, y low, x high, y high, in data coordinates. */
@@ -19,7 +19,7 @@ export interface View {
   scale: number;
 }
 
-/** screen = step * a + b, for each axis. */
+/** screen = value * a + b, for each axis; the values are data coordinates, or steps inside the renderers. */
 export interface Affine {
   ax: number;
   bx: number;
@@ -35,6 +35,8 @@ export interface Insets {
 }
 
 export const LAST_STEP = 65535;
+const STEP_PX = 4;
+const CLOSER = 2 ** 16;
 
 /** A PCA can be twenty times as wide as high; beyond this ratio both axes get a scale of their own, or nothing could be lassoed. */
 const FLATTEST = 1.8;
@@ -58,13 +60,30 @@ export function fitted(world: Size, screen: Size, insets: Insets): View {
   };
 }
 
-export function affine(view: View, world: Size, screen: Size): Affine {
+/** Where an axis begins and how long it is. One on which all points share a place is a unit long, with them in its middle. */
+function axis(low: number, high: number): readonly [number, number] {
+  return high > low ? [low, high - low] : [low - 0.5, 1];
+}
+
+/** Data coordinates to the screen. */
+export function affine(view: View, world: Size, screen: Size, bounds: Bounds): Affine {
+  const [x, width] = axis(bounds[0], bounds[2]);
+  const [y, height] = axis(bounds[1], bounds[3]);
+  const ax = (world.width * view.scale) / width;
+  const ay = (-world.height * view.scale) / height;
   return {
-    ax: (world.width / LAST_STEP) * view.scale,
-    bx: screen.width / 2 - view.x * view.scale,
-    ay: (-world.height / LAST_STEP) * view.scale,
-    by: screen.height / 2 + view.y * view.scale,
+    ax,
+    bx: screen.width / 2 - view.x * view.scale - x * ax,
+    ay,
+    by: screen.height / 2 + view.y * view.scale - y * ay,
   };
+}
+
+/** The view's centre for a place in data coordinates. */
+export function worldAt(world: Size, bounds: Bounds, x: number, y: number): { x: number; y: number } {
+  const [left, width] = axis(bounds[0], bounds[2]);
+  const [bottom, height] = axis(bounds[1], bounds[3]);
+  return { x: ((x - left) / width) * world.width, y: ((y - bottom) / height) * world.height };
 }
 
 export function panBy(view: View, dx: number, dy: number): View {
@@ -89,9 +108,19 @@ export function zoomAt(
   };
 }
 
-/** From a third of the fitted size down to where two steps of the coordinates would stand 4 pixels apart. */
-export function zoomLimits(fitted: View): readonly [number, number] {
-  return [fitted.scale / 3, Math.max(fitted.scale, 4 * LAST_STEP)];
+/**
+ * From a third of the fitted size down to where neighbouring coordinates stand far apart: they are float32, so at most 2^16 times
+ * further than where two of the 65,535 steps of an axis stand 4 pixels apart, and less far where the numbers themselves are large.
+ */
+export function zoomLimits(fitted: View, world: Size, bounds: Bounds): readonly [number, number] {
+  const one = (low: number, high: number, length: number): number => {
+    const [, width] = axis(low, high);
+    const neighbours = Math.max(Math.abs(low), Math.abs(high)) * 2 ** -24;
+    const finest = Math.min(width / LAST_STEP, Math.max(neighbours, width / LAST_STEP / CLOSER));
+    return (STEP_PX * width) / finest / length;
+  };
+  const most = Math.max(one(bounds[0], bounds[2], world.width), one(bounds[1], bounds[3], world.height));
+  return [fitted.scale / 3, Math.max(fitted.scale, most)];
 }
 
 /** Between two views; the scale moves geometrically, so that zooming feels even. */
@@ -105,8 +134,16 @@ export function between(from: View, to: View, t: number): View {
   return { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share, scale };
 }
 
-export function stepsAt(transform: Affine, x: number, y: number): [number, number] {
+/** The data coordinates under a place on the screen. */
+export function dataAt(transform: Affine, x: number, y: number): [number, number] {
   return [(x - transform.bx) / transform.ax, (y - transform.by) / transform.ay];
+}
+
+/** What the screen shows, in data coordinates. */
+export function visibleBox(transform: Affine, screen: Size): [number, number, number, number] {
+  const [x0, y1] = dataAt(transform, 0, 0);
+  const [x1, y0] = dataAt(transform, screen.width, screen.height);
+  return [x0, y0, x1, y1];
 }
 
 export function stepsToData(bounds: Bounds, stepX: number, stepY: number): [number, number] {
@@ -126,9 +163,14 @@ export function dataToSteps(bounds: Bounds, x: number, y: number): [number, numb
 }
 
 /** Data units of one CSS pixel along x and y: what the screen resolves. */
-export function pixelInData(transform: Affine, bounds: Bounds): [number, number] {
-  return [
-    Math.abs((bounds[2] - bounds[0]) / LAST_STEP / transform.ax),
-    Math.abs((bounds[3] - bounds[1]) / LAST_STEP / transform.ay),
-  ];
+export function pixelInData(transform: Affine): [number, number] {
+  return [Math.abs(1 / transform.ax), Math.abs(1 / transform.ay)];
+}
+
+/** CSS pixels of one step of the points: above one, rounded places can be told from exact ones. */
+export function stepOnScreen(transform: Affine, bounds: Bounds): number {
+  return Math.max(
+    Math.abs((transform.ax * (bounds[2] - bounds[0])) / LAST_STEP),
+    Math.abs((transform.ay * (bounds[3] - bounds[1])) / LAST_STEP),
+  );
 }

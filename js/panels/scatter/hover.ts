@@ -1,6 +1,7 @@
 /** The small card with picture and names beside the pointer, and the ring around the point it belongs to. */
 import type { HubExports } from "../../core/contract.js";
 import type { Peek } from "../../core/protocol.js";
+import type { Hit } from "./engine.js";
 
 const WAIT_MS = 60;
 const PICTURE_PX = 128;
@@ -38,18 +39,22 @@ export interface HoverOptions {
   panel: string;
   signal: AbortSignal;
   projection(): string | null;
-  /** Where the point stands on the screen now. */
-  placeOf(index: number): { x: number; y: number } | null;
-  ring(index: number | null): void;
+  /** The point under a place on the screen. */
+  pointAt(x: number, y: number): Promise<Hit | null>;
+  /** Where a place of the data stands on the screen now. */
+  placeOf(at: Hit): { x: number; y: number };
+  ring(at: Hit | null): void;
 }
 
 export class Hover {
-  index: number | null = null;
+  at: Hit | null = null;
   /** The sample that this panel put into `store.hovered`. */
   ours: number | null = null;
   private readonly card = document.createElement("div");
   private readonly peeks = new Map<number, Peek>();
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private pointer: { x: number; y: number } | null = null; // where the answer is still due for
+  private asking = false;
 
   constructor(
     private readonly hub: Pick<HubExports, "client" | "store" | "lit" | "images">,
@@ -59,23 +64,47 @@ export class Hover {
     this.card.setAttribute("role", "tooltip");
     this.card.hidden = true;
     options.stage.append(this.card);
-    options.signal.addEventListener("abort", () => this.show(null));
+    options.signal.addEventListener("abort", () => this.leave());
   }
 
-  /** The point under the pointer, or none. */
-  show(index: number | null): void {
-    if (index === this.index) return;
+  /** The pointer stands here, or nowhere on the plot. One question is under way at a time, and stale answers are dropped. */
+  point(x: number, y: number): void {
+    this.pointer = { x, y };
+    if (!this.asking) void this.seek();
+  }
+
+  leave(): void {
+    this.pointer = null;
+    this.show(null);
+  }
+
+  private async seek(): Promise<void> {
+    this.asking = true;
+    try {
+      for (let asked = this.pointer; asked; asked = this.pointer === asked ? null : this.pointer) {
+        const hit = await this.options.pointAt(asked.x, asked.y);
+        if (this.pointer === asked && !this.options.signal.aborted) this.show(hit);
+      }
+    } catch {
+      // The engine ended with its panel.
+    } finally {
+      this.asking = false;
+    }
+  }
+
+  private show(at: Hit | null): void {
+    if (at?.index === this.at?.index) return;
     clearTimeout(this.timer);
-    this.index = index;
+    this.at = at;
     this.card.hidden = true;
-    this.options.ring(index);
-    if (index === null) {
+    this.options.ring(at);
+    if (at === null) {
       const { hovered } = this.hub.store;
       if (this.ours !== null && hovered.value === this.ours) hovered.value = null;
       this.ours = null;
       return;
     }
-    this.timer = setTimeout(() => void this.peek(index), WAIT_MS);
+    this.timer = setTimeout(() => void this.peek(at), WAIT_MS);
   }
 
   /** What is remembered about points may be wrong after a change of the data. */
@@ -83,9 +112,10 @@ export class Hover {
     this.peeks.clear();
   }
 
-  private async peek(index: number): Promise<void> {
+  private async peek(at: Hit): Promise<void> {
+    const { index } = at;
     const known = this.peeks.get(index);
-    if (known && this.hub.images.get(known.no, PICTURE_PX)) return this.open(index, known);
+    if (known && this.hub.images.get(known.no, PICTURE_PX)) return this.open(at, known);
     const projection = this.options.projection();
     if (projection === null) return;
     const body = { projection, index, px: PICTURE_PX };
@@ -97,20 +127,20 @@ export class Hover {
       this.peeks.set(index, reply.body);
       const oldest = this.peeks.keys().next().value;
       if (this.peeks.size > KEPT && oldest !== undefined) this.peeks.delete(oldest);
-      this.open(index, reply.body);
+      this.open(at, reply.body);
     } catch {
       // A newer point took its place, or the kernel cannot answer: the frame of the panel says that.
     }
   }
 
-  private open(index: number, peek: Peek): void {
-    if (index !== this.index || this.options.signal.aborted) return;
+  private open(at: Hit, peek: Peek): void {
+    if (at.index !== this.at?.index || this.options.signal.aborted) return;
     this.ours = peek.no;
     this.hub.store.hovered.value = peek.no;
     const { html, render, nothing } = this.hub.lit;
     const more = beyond(peek);
     const url = peek.mime ? this.hub.images.get(peek.no, PICTURE_PX) : null;
-    const place = () => this.place(index);
+    const place = () => this.place(at);
     render(
       html`
         ${url ? html`<img src=${url} alt="" draggable="false" @load=${place} />` : html`<div class="card-problem">${peek.problem ?? "no picture"}</div>`}
@@ -124,9 +154,9 @@ export class Hover {
     place();
   }
 
-  private place(index: number): void {
-    const at = this.options.placeOf(index);
-    if (!at || this.card.hidden) return;
+  private place(hit: Hit): void {
+    if (this.card.hidden) return;
+    const at = this.options.placeOf(hit);
     const { stage } = this.options;
     const card = { width: this.card.offsetWidth, height: this.card.offsetHeight };
     const { x, y } = cardPlace(at, card, { width: stage.clientWidth, height: stage.clientHeight });

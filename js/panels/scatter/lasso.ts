@@ -196,6 +196,23 @@ export class RingTest {
     }
   }
 
+  /**
+   * The same for whole numbers up to 65,535, without arithmetic: the cell of (x, y) is `cells[rows[y] + columns[x]]`, and 0 is
+   * outside, 1 inside, 2 where `has` must be asked.
+   */
+  table(): { columns: Uint32Array; rows: Uint32Array; cells: Uint8Array } {
+    const wide = CELLS + 1; // the last row and the last column are outside
+    const cells = new Uint8Array(wide * wide);
+    for (let row = 0; row < CELLS; row++) cells.set(this.cells.subarray(row * CELLS, (row + 1) * CELLS), row * wide);
+    const columns = new Uint32Array(65_536);
+    const rows = new Uint32Array(65_536);
+    for (let step = 0; step < 65_536; step++) {
+      columns[step] = cellOf((step - this.x0) * this.perX);
+      rows[step] = wide * cellOf((step - this.y0) * this.perY);
+    }
+    return { columns, rows, cells };
+  }
+
   has(x: number, y: number): boolean {
     const column = (x - this.x0) * this.perX;
     const row = (y - this.y0) * this.perY;
@@ -203,4 +220,8 @@ export class RingTest {
     const cell = this.cells[Math.min(CELLS - 1, row | 0) * CELLS + Math.min(CELLS - 1, column | 0)] as number;
     return cell === EDGE ? inside(this.ring, x, y) : cell === IN;
   }
+}
+
+function cellOf(place: number): number {
+  return place >= 0 && place <= CELLS ? Math.min(CELLS - 1, place | 0) : CELLS;
 }

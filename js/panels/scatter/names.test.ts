@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { dom } from "../../core/dom.js";
 import type { Legend } from "../../core/protocol.js";
+import { Cloud } from "./cloud.js";
 import { beyond, cardPlace } from "./hover.js";
-import { classNames, placeNames } from "./names.js";
+import { classNames } from "./names.js";
 import { look, makePalette, parseColor, standing } from "./palette.js";
-import { Points } from "./points.js";
+import { placeNames } from "./place_names.js";
 
 const legend: Legend = {
   kind: "category",
@@ -17,8 +18,8 @@ const legend: Legend = {
   ],
 };
 
-function ringAndDot(): Points {
-  const points = new Points("p", 400, [0, 0, 1, 1]);
+function ringAndDot(): Cloud {
+  const points = new Cloud(400, [0, 0, 65535, 65535]);
   const xy = new Uint16Array(800);
   const colors = new Uint8Array(400);
   for (let i = 0; i < 400; i++) {
@@ -27,7 +28,7 @@ function ringAndDot(): Points {
     else xy.set([60000 + (i % 17) * 10, 60000 + (i % 13) * 10], 2 * i);
     colors[i] = i < 100 ? 0 : 1;
   }
-  points.add(0, 400, new DataView(xy.buffer), new DataView(colors.buffer));
+  points.add(0, 400, xy, colors);
   return points;
 }
 
@@ -36,7 +37,7 @@ describe("names on the map", () => {
     const names = classNames(ringAndDot(), legend);
     expect(names.map((name) => name.text)).toEqual(["dot <b>", "ring"]);
     const ring = names[1];
-    expect(Math.hypot((ring?.stepX ?? 0) - 30000, (ring?.stepY ?? 0) - 30000)).toBeCloseTo(20000, -2);
+    expect(Math.hypot((ring?.x ?? 0) - 30000, (ring?.y ?? 0) - 30000)).toBeCloseTo(20000, -2);
   });
 
   it("do not appear for more than twenty classes", () => {

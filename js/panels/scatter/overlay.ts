@@ -1,8 +1,9 @@
 /** What lies over the points: class names, the ring of the hovered point and the shape that is being drawn. */
 import type { Mode } from "../../core/protocol.js";
 import type { Affine, Size } from "./camera.js";
-import { type ClassName, placeNames } from "./names.js";
+import type { ClassName } from "./names.js";
 import type { Rgb, Theme } from "./palette.js";
+import { placeNames } from "./place_names.js";
 
 export interface Drawing {
   kind: "lasso" | "box";
@@ -15,10 +16,10 @@ export interface Over {
   theme: Theme;
   accent: string;
   names: readonly ClassName[];
-  ring: { stepX: number; stepY: number } | null;
+  ring: { x: number; y: number } | null; // in data coordinates
   radius: number;
   /** Selected points that are too few to be found by their colour. */
-  few: readonly { stepX: number; stepY: number }[];
+  few: readonly { x: number; y: number }[];
   drawing: Drawing | null;
 }
 
@@ -62,9 +63,9 @@ export class Overlay {
     ] as const) {
       context.lineWidth = width;
       context.strokeStyle = color;
-      for (const { stepX, stepY } of over.few) {
+      for (const { x, y } of over.few) {
         context.beginPath();
-        context.arc(stepX * ax + bx, stepY * ay + by, over.radius + 4, 0, 2 * Math.PI);
+        context.arc(x * ax + bx, y * ay + by, over.radius + 4, 0, 2 * Math.PI);
         context.stroke();
       }
     }
@@ -94,9 +95,9 @@ export class Overlay {
     }
   }
 
-  private ring(context: CanvasRenderingContext2D, size: Size, over: Over, at: { stepX: number; stepY: number }): void {
-    const x = at.stepX * over.transform.ax + over.transform.bx;
-    const y = at.stepY * over.transform.ay + over.transform.by;
+  private ring(context: CanvasRenderingContext2D, size: Size, over: Over, at: { x: number; y: number }): void {
+    const x = at.x * over.transform.ax + over.transform.bx;
+    const y = at.y * over.transform.ay + over.transform.by;
     const away = x < 0 || y < 0 || x > size.width || y > size.height;
     context.beginPath();
     if (away) {

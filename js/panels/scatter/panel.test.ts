@@ -1,13 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Ask } from "../../core/protocol.js";
+import { FakeEngine } from "../../dev/fake_engine.js";
 import { type FakeHub, fakeHub } from "../../dev/fake_hub.js";
+import type { EngineOptions } from "./engine.js";
 import scatter from "./index.js";
+
+let engine: FakeEngine;
+vi.mock("./engine_start.js", () => ({
+  getReady: () => undefined,
+  createEngine: (options: EngineOptions) => {
+    engine = new FakeEngine(options);
+    return engine;
+  },
+}));
 
 // What jsdom lacks: layout, media queries, pictures, pointer capture.
 const SIZE = { width: 600, height: 400 };
 
 function stubBrowser(): void {
-  vi.stubGlobal("ResizeObserver", class { observe() {} disconnect() {} }); // biome-ignore format: empty on purpose
+  vi.stubGlobal("ResizeObserver", FakeResizeObserver);
   vi.stubGlobal("matchMedia", () => ({ matches: true, addEventListener() {} }));
   vi.stubGlobal("PointerEvent", FakePointerEvent);
   vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(null);
@@ -17,6 +28,16 @@ function stubBrowser(): void {
   Element.prototype.setPointerCapture = () => {};
   Element.prototype.releasePointerCapture = () => {};
   Element.prototype.hasPointerCapture = () => false;
+}
+
+/** What was observed last can be given another size. */
+let resized: ((width: number, height: number) => void)[] = [];
+class FakeResizeObserver {
+  constructor(callback: (entries: unknown[]) => void) {
+    resized.push((width, height) => callback([{ contentRect: { width, height } }]));
+  }
+  observe() {}
+  disconnect() {}
 }
 
 class FakePointerEvent extends MouseEvent {
@@ -29,6 +50,7 @@ describe("the scatter panel", () => {
   let place: HTMLElement;
 
   beforeEach(() => {
+    resized = [];
     stubBrowser();
     ending = new AbortController();
     place = document.createElement("div");
@@ -44,7 +66,8 @@ describe("the scatter panel", () => {
 
   const show = async (config: Record<string, unknown> = {}) => {
     await scatter.render(fake.props(place, { config: { color: "label", projection: null, ...config } }) as never);
-    await vi.waitFor(() => expect(heard("marks")).not.toHaveLength(0));
+    await vi.waitFor(() => expect(stage().dataset.loaded).toBe(stage().dataset.total));
+    await vi.waitFor(() => expect(root().getAttribute("aria-label")).toContain("points"));
   };
   const root = () => place;
   const stage = () => place.querySelector(".stage") as HTMLElement;
@@ -76,6 +99,81 @@ describe("the scatter panel", () => {
     expect(lastSelect()).toMatchObject({ mode: "replace", shape: { type: "polygon", projection: "auto/pca" } });
     expect(heard("select")[0]?.bytes).toBeLessThan(1024);
     await vi.waitFor(() => expect(fake.hub.store.state.value?.selection.count).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(engine.facts.selected).toBe(fake.hub.store.state.value?.selection.count));
+    expect(heard("marks")).toHaveLength(0);
+  });
+
+  it("has the highlight before the kernel has said a word", async () => {
+    await show();
+    fake.kernel.paused = true;
+    const before = engine.frames.length;
+    drag();
+    expect(engine.facts.selected).toBeGreaterThan(0);
+    expect(engine.frames.length).toBeGreaterThan(before);
+  });
+
+  it("draws nothing while its side is nought, and again when it has one", async () => {
+    await show();
+    const observed = resized.at(-1) as (width: number, height: number) => void;
+    observed(0, 0);
+    for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+    const before = engine.frames.length;
+    drag();
+    expect(engine.frames).toHaveLength(before);
+    observed(500, 300);
+    await vi.waitFor(() => expect(engine.frames.at(-1)?.size).toEqual({ width: 500, height: 300 }));
+  });
+
+  it("says how far loading is, and nothing once it is done", async () => {
+    ending.abort();
+    ending = new AbortController();
+    fake = fakeHub({ count: 40_000, signal: ending.signal });
+    const boot = fake.kernel.boot({ op: "points", ask: { projection: null, color: "label" } });
+    fake.kernel.paused = true;
+    await scatter.render(fake.props(place, { boot, config: { color: "label", projection: null } }) as never);
+    const bar = () => root().querySelector('[role="progressbar"]') as HTMLElement;
+    expect(bar().textContent).toBe("20,000 of 40,000 points");
+    expect(bar().getAttribute("aria-valuenow")).toBe("20000");
+    fake.kernel.resume();
+    await vi.waitFor(() => expect(stage().dataset.loaded).toBe("40000"));
+    await vi.waitFor(() => expect(bar().hidden).toBe(true));
+  });
+
+  it("rings the point under the pointer, and selects it with a click", async () => {
+    await show();
+    const frame = engine.frames.at(-1) as (typeof engine.frames)[0];
+    const at = await engine.place(0);
+    const x = (at?.x ?? 0) * frame.transform.ax + frame.transform.bx;
+    const y = (at?.y ?? 0) * frame.transform.ay + frame.transform.by;
+    pointer("pointermove", x, y);
+    await vi.waitFor(() => expect(heard("peek").at(-1)?.body).toMatchObject({ projection: "auto/pca" }));
+    pointer("pointerdown", x, y);
+    pointer("pointerup", x, y);
+    await vi.waitFor(() => expect(lastSelect().shape.type).toBe("points"));
+    await vi.waitFor(() => expect(engine.facts.selected).toBe(1));
+  });
+
+  it("keeps the selection at a double click, and lets it go at a single one", async () => {
+    await show();
+    drag();
+    await vi.waitFor(() => expect(fake.hub.store.state.value?.selection.count).toBeGreaterThan(0));
+    const nothing = async () => {
+      pointer("pointerdown", 2, 2);
+      pointer("pointerup", 2, 2);
+      await vi.waitFor(() => expect(engine.facts.selected).toBe(0));
+    };
+    await nothing();
+    pointer("pointerdown", 2, 2);
+    pointer("pointerup", 2, 2);
+    expect(engine.facts.selected).toBeGreaterThan(0);
+    await nothing();
+    drag(); // at once, before it is known that it was no double click
+    expect(heard("select").map((one) => (one.body as Ask<"select">).shape.type)).toEqual([
+      "polygon",
+      "none",
+      "polygon",
+    ]);
+    await vi.waitFor(() => expect(engine.facts.selected).toBe(fake.hub.store.state.value?.selection.count));
   });
 
   it("adds with Shift, takes away with Alt, intersects with both", async () => {

@@ -1,18 +1,18 @@
 /** The scatter's own page of interface: toolbar, stage, legend, card, and what each gesture means. */
 import { colorable } from "../../core/columns.js";
 import type { HubExports } from "../../core/contract.js";
-import type { Legend, Mode, SessionState, Shape } from "../../core/protocol.js";
-import { dataToSteps, pixelInData, stepsToData } from "./camera.js";
+import type { Legend, SessionState } from "../../core/protocol.js";
+import { Closeup } from "./closeup.js";
+import type { Facts, RendererChoice } from "./engine.js";
 import { type Boot, Feed } from "./feed.js";
 import { Gestures, type Tool } from "./gestures.js";
 import { Hover } from "./hover.js";
-import { polygonOf, RingTest } from "./lasso.js";
 import { LegendView } from "./legend.js";
 import { nameable } from "./names.js";
-import type { Drawing } from "./overlay.js";
+import { Notes } from "./notes.js";
 import { makePalette, parseColor, type Theme } from "./palette.js";
+import { NEAR_PX, Picking } from "./picking.js";
 import { Plot } from "./plot.js";
-import type { RendererChoice } from "./renderer.js";
 import { drawToolbar, toolNamed } from "./toolbar.js";
 
 export type ScatterConfig = {
@@ -25,21 +25,22 @@ export type ScatterConfig = {
   names?: boolean;
 };
 
-const NEAR_PX = 8;
 /** Below, the legend goes without counts; below the second, it is folded unless it was opened. */
 const NARROW_PX = 520;
 const FOLDED_PX = 320;
 const DEFAULT_HEIGHT_PX = 480;
+
 export class ScatterPanel {
   private readonly toolbar = document.createElement("div");
   private readonly stage = document.createElement("div");
   private readonly side = document.createElement("div");
-  private readonly note = document.createElement("div");
-  private readonly empty = document.createElement("div");
+  private readonly notes: Notes;
   private config: ScatterConfig = {};
   private tool: Tool = "lasso";
   private plot!: Plot;
   private feed!: Feed;
+  private closeup!: Closeup;
+  private picking!: Picking;
   private hover!: Hover;
   private legendView!: LegendView;
   private gestures!: Gestures;
@@ -59,9 +60,8 @@ export class ScatterPanel {
     this.stage.className = "stage";
     this.side.className = "legend";
     this.side.hidden = true;
-    this.note.className = "stale";
-    this.empty.className = "dataide-empty";
-    this.stage.append(this.side, this.note, this.empty);
+    this.stage.append(this.side);
+    this.notes = new Notes(this.stage, hub);
     this.root.append(this.toolbar, this.stage);
     signal.addEventListener("abort", () => this.root.replaceChildren());
   }
@@ -72,30 +72,51 @@ export class ScatterPanel {
     this.tool = toolNamed(config.tool);
     this.root.classList.toggle("embedded", config.embedded === true);
     this.setHeight(config);
-    this.plot = new Plot(stage, config.renderer ?? "auto", signal);
+    this.plot = new Plot(stage, config.renderer ?? "auto", signal, {
+      facts: (facts) => this.told(facts),
+      rested: (transform, size) => this.closeup.rested({ transform, size }),
+    });
     this.plot.showNames = config.names !== false;
-    this.feed = new Feed(hub, this.panelId, signal, {
-      replaced: (points, legend) => {
-        this.hover.show(null);
+    this.feed = new Feed(hub, this.plot.engine, this.panelId, signal, {
+      replaced: (placed, legend) => {
+        this.hover.leave();
         this.hover.forget();
-        this.plot.setPoints(points);
+        this.closeup.begin();
+        this.plot.setBounds(placed?.bounds ?? null);
         this.recolored(legend);
+        this.progressed();
       },
-      grown: () => this.plot.pointsChanged(),
+      grown: () => {
+        this.plot.changed();
+        this.progressed();
+      },
       recolored: (legend) => this.recolored(legend),
-      marked: (filtered) => {
-        if (filtered) this.plot.namesChanged();
-        else this.plot.changed();
+      marked: (anew) => {
+        if (anew) this.closeup.stale();
+        this.plot.changed();
         this.plot.frame();
       },
+      guessed: () => {
+        this.plot.changed();
+        this.plot.frame();
+      },
+      synced: () => this.closeup.look(),
     });
+    this.closeup = new Closeup(hub, this.plot.engine, this.feed, this.panelId, signal, {
+      changed: () => this.plot.changed(),
+    });
+    this.picking = new Picking(hub, this.plot, this.feed, signal);
     this.hover = new Hover(hub, {
       stage,
       panel: this.panelId,
       signal,
-      projection: () => this.feed.points?.projection ?? null,
-      placeOf: (index) => this.placeOf(index),
-      ring: (index) => this.ring(index),
+      projection: () => this.feed.placed?.projection ?? null,
+      pointAt: (x, y) => this.plot.pointAt(x, y, NEAR_PX),
+      placeOf: ({ x, y }) => {
+        const { ax, bx, ay, by } = this.plot.transform;
+        return { x: x * ax + bx, y: y * ay + by };
+      },
+      ring: (at) => this.ring(at),
     });
     this.legendView = new LegendView(this.side, hub, {
       folded: () => this.plot.setInsets(this.legendView.width),
@@ -114,18 +135,22 @@ export class ScatterPanel {
         tool: () => this.tool,
         pan: (dx, dy) => this.plot.pan(dx, dy),
         zoom: (factor, x, y) => {
-          this.hover.show(null);
+          this.hover.leave();
           this.plot.zoom(factor, x, y);
         },
-        reset: () => this.resetByDoubleClick(),
+        reset: () => {
+          this.picking.keepSelection();
+          this.hover.leave();
+          this.plot.reset();
+        },
         drawing: (drawing) => {
           this.plot.drawing = drawing;
           this.plot.overChanged();
         },
-        drawn: (drawing) => this.select(drawing),
-        clicked: (x, y, mode) => this.click(x, y, mode),
-        hovered: (x, y) => this.hover.show(this.plot.pointAt(x, y, NEAR_PX)),
-        left: () => this.hover.show(null),
+        drawn: (drawing) => this.picking.select(drawing),
+        clicked: (x, y, mode) => void this.picking.click(x, y, mode),
+        hovered: (x, y) => this.hover.point(x, y),
+        left: () => this.hover.leave(),
       },
       signal,
     );
@@ -203,7 +228,7 @@ export class ScatterPanel {
     const style = getComputedStyle(this.stage);
     return {
       theme: { background: parseColor(style.backgroundColor), ink: parseColor(style.color) },
-      accent: getComputedStyle(this.note).color,
+      accent: getComputedStyle(this.notes.note).color,
     };
   }
 
@@ -227,91 +252,16 @@ export class ScatterPanel {
 
   private recolored(legend: Legend): void {
     const { theme, accent } = this.theme();
-    this.plot.setColors({ palette: makePalette(legend, this.hub.dom, theme), theme, accent }, legend);
+    this.plot.setColors({ palette: makePalette(legend, this.hub.dom, theme), theme, accent });
     this.draw(this.hub.store.state.peek());
   }
 
   private resized(width: number, height: number): void {
-    this.hover.show(null);
+    this.hover.leave();
     this.root.classList.toggle("narrow", width < NARROW_PX);
     this.legendView.squeeze(width < FOLDED_PX);
     this.plot.resize(width, height);
     this.plot.setInsets(this.legendView.width);
-  }
-
-  // Gestures
-
-  private select(drawing: Drawing): void {
-    const { points } = this.feed;
-    if (!points) return;
-    const toData = (x: number, y: number) => stepsToData(points.bounds, ...this.plot.steps(x, y));
-    const { path, mode } = drawing;
-    const { projection, bounds } = points;
-    let shape: Shape;
-    let ring: number[];
-    if (drawing.kind === "box") {
-      const pixel = pixelInData(this.plot.transform, bounds);
-      const corners = polygonOf(
-        [path[0] as number, path[1] as number, path[2] as number, path[3] as number],
-        toData,
-        pixel,
-      );
-      if (corners.length < 4) return;
-      const [xa, ya, xb, yb] = corners as [number, number, number, number];
-      const box = { x0: Math.min(xa, xb), y0: Math.min(ya, yb), x1: Math.max(xa, xb), y1: Math.max(ya, yb) };
-      shape = { type: "box", projection, ...box };
-      ring = [box.x0, box.y0, box.x1, box.y0, box.x1, box.y1, box.x0, box.y1];
-    } else {
-      ring = polygonOf(path, toData, pixelInData(this.plot.transform, bounds));
-      if (ring.length < 6) return;
-      shape = { type: "polygon", projection, points: ring };
-    }
-    const steps = new Float64Array(ring.length);
-    for (let i = 0; i < ring.length; i += 2)
-      steps.set(dataToSteps(bounds, ring[i] as number, ring[i + 1] as number), i);
-    const test = new RingTest(steps);
-    const { xy } = points;
-    void this.feed.select(shape, mode, (i) => test.has(xy[2 * i] as number, xy[2 * i + 1] as number));
-  }
-
-  private beforeClear: Uint8Array | null = null;
-  private clearing: ReturnType<typeof setTimeout> | undefined;
-
-  private click(x: number, y: number, mode: Mode): void {
-    const { points } = this.feed;
-    if (!points) return;
-    const index = this.plot.pointAt(x, y, NEAR_PX);
-    if (index !== null) {
-      void this.feed.select(
-        { type: "points", projection: points.projection, indices: [index] },
-        mode,
-        (i) => i === index,
-      );
-      return;
-    }
-    const selected = this.hub.store.state.peek()?.selection.count ?? 0;
-    if (mode !== "replace" || (selected === 0 && points.selectedCount === 0)) return;
-    // It may be the first half of a double click, which must not cost the selection: shown at once, told a little later.
-    this.beforeClear = points.flags.slice();
-    points.combine(() => false, "replace");
-    this.plot.changed();
-    clearTimeout(this.clearing);
-    this.clearing = setTimeout(() => {
-      this.beforeClear = null;
-      if (!this.signal.aborted) void this.feed.select({ type: "none" }, "replace", () => false);
-    }, 260);
-  }
-
-  private resetByDoubleClick(): void {
-    clearTimeout(this.clearing);
-    const { points } = this.feed;
-    if (this.beforeClear && points?.flags.length === this.beforeClear.length) {
-      points.flags.set(this.beforeClear);
-      points.classify();
-    }
-    this.beforeClear = null;
-    this.hover.show(null);
-    this.plot.reset();
   }
 
   // Keys
@@ -340,7 +290,7 @@ export class ScatterPanel {
     " ": () => this.gestures.space(true),
     b: () => this.setTool(this.tool === "box" ? "lasso" : "box"),
     p: () => this.setTool(this.tool === "pan" ? "lasso" : "pan"),
-    c: () => this.centre(),
+    c: () => void this.centre(),
   };
 
   private setTool(tool: Tool, keep = true): void {
@@ -351,49 +301,36 @@ export class ScatterPanel {
 
   private setNames(on: boolean): void {
     this.plot.showNames = on;
-    this.plot.namesChanged();
+    this.plot.overChanged();
     this.draw(this.hub.store.state.peek());
   }
 
   /** On the ringed point, else on the selection. */
-  private centre(): void {
-    const { ring } = this.plot;
-    const box = this.feed.points?.selectedBox();
-    if (ring) this.plot.centre(ring.stepX, ring.stepY);
-    else if (box) this.plot.centre((box[0] + box[2]) / 2, (box[1] + box[3]) / 2);
+  private async centre(): Promise<void> {
+    const { ring, engine } = this.plot;
+    const box = ring ? ([ring.x, ring.y, ring.x, ring.y] as const) : await engine.selectedBox().catch(() => null);
+    if (box && !this.signal.aborted) this.plot.centre([...box]);
   }
 
   // Hovering, here and elsewhere
 
-  private placeOf(index: number): { x: number; y: number } | null {
-    const { points } = this.feed;
-    if (!points || index >= points.loaded) return null;
-    const { ax, bx, ay, by } = this.plot.transform;
-    return { x: (points.xy[2 * index] as number) * ax + bx, y: (points.xy[2 * index + 1] as number) * ay + by };
-  }
-
-  private ring(index: number | null): void {
-    const xy = this.feed.points?.xy;
-    this.plot.ring =
-      index === null || !xy ? null : { stepX: xy[2 * index] as number, stepY: xy[2 * index + 1] as number };
+  private ring(at: { x: number; y: number } | null): void {
+    this.plot.ring = at;
     this.plot.overChanged();
   }
 
   /** Rings the sample that another panel has under its pointer. */
   private async follow(no: number | null): Promise<void> {
-    const { points } = this.feed;
+    const { placed } = this.feed;
     if (no !== null && no === this.hover.ours) return;
-    if (this.hover.index !== null) return;
-    if (no === null || !points) return this.ring(null);
+    if (this.hover.at !== null) return;
+    if (no === null || !placed) return this.ring(null);
     try {
-      const body = { projection: points.projection, nos: [no] };
+      const body = { projection: placed.projection, nos: [no] };
       const reply = await this.hub.client.ask("locate", body, { panel: this.panelId, signal: this.signal });
-      if (this.hub.store.hovered.peek() !== no || this.hover.index !== null) return;
+      if (this.hub.store.hovered.peek() !== no || this.hover.at !== null) return;
       const place = reply.body.places[0];
-      if (!place) return this.ring(null);
-      const [stepX, stepY] = dataToSteps(points.bounds, place[0], place[1]);
-      this.plot.ring = { stepX, stepY };
-      this.plot.overChanged();
+      this.ring(place ? { x: place[0], y: place[1] } : null);
     } catch {
       // A newer one is on its way.
     }
@@ -401,18 +338,28 @@ export class ScatterPanel {
 
   // Interface
 
+  private told(facts: Facts): void {
+    this.stage.dataset.loaded = String(facts.loaded);
+    this.stage.dataset.total = String(facts.total);
+  }
+
+  private progressed(): void {
+    const { placed } = this.feed;
+    this.notes.loaded(placed?.loaded ?? 0, placed?.held ?? 0);
+  }
+
   private draw(state: SessionState | null): void {
     if (this.signal.aborted) return;
-    const { points, legend, wanted } = this.feed;
+    const { placed, legend, wanted } = this.feed;
     this.stage.dataset.tool = this.tool;
-    const many = points ? `Scatter of ${this.hub.dom.formatCount(points.total)} points` : "Scatter without points";
-    this.root.setAttribute("aria-label", `${many}${points && wanted.color ? `, colour by ${wanted.color}` : ""}`);
+    const many = placed ? `Scatter of ${this.hub.dom.formatCount(placed.total)} points` : "Scatter without points";
+    this.root.setAttribute("aria-label", `${many}${placed && wanted.color ? `, colour by ${wanted.color}` : ""}`);
     drawToolbar(this.toolbar, this.hub, {
       embedded: this.config.embedded === true,
       columns: colorable(state?.columns ?? []),
       color: wanted.color,
       projections: state?.projections ?? [],
-      projection: points?.projection ?? wanted.projection,
+      projection: placed?.projection ?? wanted.projection,
       tool: this.tool,
       names: nameable(legend) ? this.plot.showNames : null,
       setColor: (color) => {
@@ -432,31 +379,6 @@ export class ScatterPanel {
     });
     this.legendView.update(legend, state?.filter.clauses ?? [], state?.columns ?? []);
     this.plot.setInsets(this.legendView.width);
-    this.drawNotes(state);
-  }
-
-  private drawNotes(state: SessionState | null): void {
-    const { html, render, nothing } = this.hub.lit;
-    const { formatCount } = this.hub.dom;
-    const info = state ? this.feed.info(state) : null;
-    const stale = info && this.feed.points ? info.stale : 0;
-    render(
-      stale > 0
-        ? html`<span>${formatCount(stale)} ${stale === 1 ? "sample has" : "samples have"} no place yet or changed since: <code>session.embed(); session.project()</code></span>`
-        : nothing,
-      this.note,
-    );
-    const none = state !== null && state.projections.length === 0;
-    this.empty.hidden = !none && this.feed.points !== null;
-    render(
-      none
-        ? state.sampleCount === 0
-          ? html`<div>No samples yet.</div><div><code>session.add_folder("pictures")</code></div>`
-          : html`<div>No map of the ${formatCount(state.sampleCount)} samples yet. Make one:</div><div><code>session.embed(); session.project()</code></div>`
-        : this.feed.points
-          ? nothing
-          : html`<div>Loading…</div>`,
-      this.empty,
-    );
+    this.notes.draw(state, this.feed);
   }
 }

@@ -1,39 +1,42 @@
-/** The stage: camera, renderer, overlay, and when to draw how much. */
-import type { Legend } from "../../core/protocol.js";
+/** The stage: camera, overlay, and when the engine is asked to draw. */
+import type { Box } from "../../core/protocol.js";
 import {
   type Affine,
   affine,
+  type Bounds,
   between,
+  dataAt,
   fitted,
   type Insets,
   panBy,
   type Size,
-  stepsAt,
   type View,
+  worldAt,
   worldOf,
   zoomAt,
   zoomLimits,
 } from "./camera.js";
-import { type ClassName, classNames } from "./names.js";
-import { type Drawing, type Over, Overlay } from "./overlay.js";
-import { look, type Palette, standing, type Theme } from "./palette.js";
-import type { Points } from "./points.js";
-import { createRenderer, type Frame, type Renderer, type RendererChoice } from "./renderer.js";
+import type { Engine, Facts, Hit, RendererChoice } from "./engine.js";
+import { createEngine } from "./engine_start.js";
+import { type Drawing, Overlay } from "./overlay.js";
+import type { Palette, Theme } from "./palette.js";
 
 const REST_MS = 140;
 const GLIDE_MS = 180;
-/** What a frame may cost while the view moves: the rest of its 16 ms belongs to the browser. */
-const FRAME_MS = 9;
-/** A GPU does not tell how long it works; frames that come later than this mean that it has too much to do. */
-const LATE_MS = 26;
-const TEST_POINTS = 5_000;
-const TEST_MS = 60;
-/** So few selected points get a ring each, or nobody finds them among thousands. */
-const FEW = 24;
 /** From the legend to the plot's right side and to the nearest point. */
 const LEGEND_GAP_PX = 26;
 /** Names are for the overview: zoomed in further than this, they would stand alone on one class. */
 const NAMES_UP_TO = 5;
+const NOTHING: Facts = {
+  loaded: 0,
+  total: 0,
+  selected: 0,
+  visible: 0,
+  radius: 1,
+  names: [],
+  few: [],
+  complete: false,
+};
 
 export interface PlotColors {
   palette: Palette;
@@ -41,72 +44,75 @@ export interface PlotColors {
   accent: string;
 }
 
+export interface PlotActions {
+  /** The engine says something new about the points. */
+  facts(facts: Facts): void;
+  /** The view stands still, and is being drawn. */
+  rested(transform: Affine, size: Size): void;
+}
+
 export class Plot {
-  points: Points | null = null;
+  readonly engine: Engine;
   drawing: Drawing | null = null;
-  ring: { stepX: number; stepY: number } | null = null;
+  ring: { x: number; y: number } | null = null;
   showNames = true;
-  renderer: Renderer;
+  facts: Facts = NOTHING;
   private readonly overlay = new Overlay();
   private size: Size = { width: 0, height: 0 };
   private world: Size = { width: 1, height: 1 };
+  private bounds: Bounds | null = null;
   private fitted: View = { x: 0.5, y: 0.5, scale: 1 };
   private view: View = this.fitted;
   private atHome = true;
   private insets: Insets = { left: 18, right: 18, top: 18, bottom: 18 };
   private colors: PlotColors | null = null;
-  private legend: Legend = { kind: "none" };
-  private density = 0;
-  private names: ClassName[] = [];
   private request = 0;
   private stale = { points: true, over: true };
-  private pending: Frame | null = null; // the frame that is being put together
-  private thin = false; // what is on screen does not show all points
-  private tested = false;
+  private thin = false; // the last frame that was asked for was one of a moving view
   private movedAt = -Infinity;
-  private share = 1;
-  private lastFrameAt = 0;
   private glide: { from: View; to: View; started: number } | null = null;
+  private shown: { transform: Affine; scale: number } | null = null; // of the picture on the canvas
 
   constructor(
     private readonly stage: HTMLElement,
-    private readonly choice: RendererChoice,
+    choice: RendererChoice,
     private readonly signal: AbortSignal,
+    private readonly actions: PlotActions,
   ) {
-    this.renderer = this.start(choice);
+    const { dataset } = stage;
+    this.engine = createEngine({
+      stage,
+      choice,
+      events: {
+        facts: (facts) => this.told(facts),
+        renderer: (name) => {
+          dataset.renderer = name;
+          this.changed();
+        },
+      },
+    });
+    dataset.renderer = this.engine.name;
     stage.append(this.overlay.canvas);
+    stage.classList.add("bare");
     signal.addEventListener("abort", () => {
       cancelAnimationFrame(this.request);
-      this.renderer.dispose();
-      this.points = null;
+      this.engine.dispose();
     });
   }
 
-  private start(choice: RendererChoice): Renderer {
-    const renderer = createRenderer(choice, () => this.replace());
-    renderer.canvas.className = "points";
-    renderer.canvas.setAttribute("aria-hidden", "true");
-    this.stage.prepend(renderer.canvas);
-    this.stage.dataset.renderer = renderer.name;
-    return renderer;
-  }
-
-  /** The browser took the GL context away (too many of them, or the driver restarted): the CPU goes on. */
-  private replace(): void {
+  private told(facts: Facts): void {
     if (this.signal.aborted) return;
-    const old = this.renderer;
-    this.renderer = this.start("canvas");
-    old.dispose();
-    this.share = 1;
-    this.changed();
+    this.facts = facts;
+    this.overChanged();
+    this.actions.facts(facts);
   }
 
   resize(width: number, height: number): void {
     if (width === this.size.width && height === this.size.height) return;
     this.size = { width, height };
     this.fitAgain();
-    // A stage that changes its size must not show a stretched picture for a frame.
-    if (width > 0 && height > 0 && this.points) this.frame();
+    // A stage that changes its size must not show an old picture for longer than it takes to draw the new one.
+    if (width > 0 && height > 0 && this.bounds) this.frame();
   }
 
   setInsets(right: number): void {
@@ -127,56 +133,41 @@ export class Plot {
     this.changed();
   }
 
-  setPoints(points: Points | null): void {
-    const before = this.points;
-    this.points = points;
-    if (points && (!before || before.bounds.some((value, i) => value !== points.bounds[i]))) {
-      this.world = worldOf(points.bounds);
+  /** Other points: the view stays if they fill the same bounds. Null: there are none. */
+  setBounds(bounds: Bounds | null): void {
+    const before = this.bounds;
+    this.bounds = bounds;
+    if (bounds && (!before || before.some((value, i) => value !== bounds[i]))) {
+      this.world = worldOf(bounds);
       this.atHome = true;
+      this.glide = null;
+      this.shown = null;
       this.fitAgain();
     }
-    this.pointsChanged();
+    this.changed();
   }
 
-  /** After another part of the points. */
-  pointsChanged(): void {
-    this.density = this.points?.density(this.world) ?? 0;
-    this.namesChanged();
-  }
-
-  setColors(colors: PlotColors, legend: Legend): void {
+  setColors(colors: PlotColors): void {
     this.colors = colors;
-    this.legend = legend;
-    this.namesChanged();
-  }
-
-  /** After marks: which points count for the names may have changed. */
-  namesChanged(): void {
-    this.names = this.points && this.showNames ? classNames(this.points, this.legend) : [];
     this.changed();
   }
 
   get transform(): Affine {
-    return affine(this.view, this.world, this.size);
-  }
-
-  get radius(): number {
-    return this.look().radius;
+    return affine(this.view, this.world, this.size, this.bounds ?? [0, 0, 1, 1]);
   }
 
   get home(): boolean {
     return this.atHome;
   }
 
-  /** Steps under a screen point. */
-  steps(x: number, y: number): [number, number] {
-    return stepsAt(this.transform, x, y);
+  /** Data coordinates under a screen point. */
+  dataAt(x: number, y: number): [number, number] {
+    return dataAt(this.transform, x, y);
   }
 
-  pointAt(x: number, y: number, reach: number): number | null {
+  pointAt(x: number, y: number, reach: number): Promise<Hit | null> {
     const transform = this.transform;
-    const [stepX, stepY] = stepsAt(transform, x, y);
-    return this.points?.nearest(stepX, stepY, transform.ax, transform.ay, reach) ?? null;
+    return this.bounds ? this.engine.nearest(...dataAt(transform, x, y), reach, transform) : Promise.resolve(null);
   }
 
   pan(dx: number, dy: number): void {
@@ -186,24 +177,29 @@ export class Plot {
 
   zoom(factor: number, x: number, y: number): void {
     this.glide = null;
-    this.lookAt(zoomAt(this.view, factor, { x, y }, this.size, zoomLimits(this.fitted)));
+    this.lookAt(zoomAt(this.view, factor, { x, y }, this.size, this.limits));
   }
 
   /** Of keys and buttons: glides, unless the user asked the system for less motion. */
   glideBy(factor: number, dx = 0, dy = 0): void {
     const from = this.glide?.to ?? this.view;
     const middle = { x: this.size.width / 2, y: this.size.height / 2 };
-    this.glideTo(zoomAt(panBy(from, dx, dy), factor, middle, this.size, zoomLimits(this.fitted)), false);
+    this.glideTo(zoomAt(panBy(from, dx, dy), factor, middle, this.size, this.limits), false);
   }
 
   reset(): void {
     this.glideTo(this.fitted, true);
   }
 
-  /** Brings a place into the middle, a little nearer than the whole. */
-  centre(stepX: number, stepY: number): void {
+  /** Brings a box into the middle, a little nearer than the whole. */
+  centre([x0, y0, x1, y1]: Box): void {
+    if (!this.bounds) return;
     const scale = Math.max(this.view.scale, this.fitted.scale * 2.5);
-    this.glideTo({ x: (stepX / 65535) * this.world.width, y: (stepY / 65535) * this.world.height, scale }, false);
+    this.glideTo({ ...worldAt(this.world, this.bounds, (x0 + x1) / 2, (y0 + y1) / 2), scale }, false);
+  }
+
+  private get limits(): readonly [number, number] {
+    return zoomLimits(this.fitted, this.world, this.bounds ?? [0, 0, 1, 1]);
   }
 
   private glideTo(to: View, home: boolean): void {
@@ -235,50 +231,62 @@ export class Plot {
     if (this.request === 0 && !this.signal.aborted) this.request = requestAnimationFrame(() => this.frame());
   }
 
-  /** Draws now; what a mouse-up changed is then on screen with this very frame. */
+  /** Draws now; what a mouse-up changed is then on screen as soon as the engine has drawn it. */
   frame(): void {
     cancelAnimationFrame(this.request);
     this.request = 0;
-    const { points, colors, size } = this;
+    const { bounds, colors, size } = this;
     // A canvas that was never drawn is black.
-    const nothing = points === null || colors === null;
-    this.renderer.canvas.hidden = nothing;
-    this.overlay.canvas.hidden = nothing;
+    const nothing = bounds === null || colors === null;
+    this.stage.classList.toggle("bare", nothing);
     if (this.signal.aborted || nothing || size.width === 0 || size.height === 0) return;
     const now = performance.now();
     this.step(now);
     const moving = this.glide !== null || now - this.movedAt < REST_MS;
-    const again = this.stale.points || (this.thin && !moving);
-    if (again) this.pending = this.compose(points, colors, moving ? this.share : 1);
-    if (this.pending && this.renderer.draw(points, this.pending)) {
-      this.pending = null;
-      if (!moving) this.test(points);
-    }
-    if (moving && again) this.adapt(performance.now() - now, now, points.loaded);
-    this.lastFrameAt = now;
-    if (again || this.stale.over) this.paintOver(colors);
-    if (this.glide || this.pending || this.thin) this.ask();
+    if (this.stale.points || (this.thin && !moving)) this.draw(colors, moving);
+    if (this.stale.over) this.paintOver(colors);
+    if (this.glide || this.thin) this.ask();
+  }
+
+  private draw(colors: PlotColors, moving: boolean): void {
+    this.stale.points = false;
+    this.thin = moving;
+    const { size, transform, world } = this;
+    const { scale } = this.view;
+    // Names and rings follow the picture they belong to, which a worker may finish a little later.
+    const done = this.engine.draw({
+      size,
+      ratio: this.ratio,
+      transform,
+      scale,
+      world,
+      palette: colors.palette,
+      moving,
+    });
+    done.then(
+      () => {
+        this.shown = { transform, scale };
+        if (!this.signal.aborted && this.colors) this.paintOver(this.colors);
+      },
+      () => undefined,
+    );
+    if (!moving) this.actions.rested(transform, size);
   }
 
   private paintOver(colors: PlotColors): void {
+    const { shown, facts } = this;
+    if (!shown || this.bounds === null) return;
     this.stale.over = false;
     this.overlay.paint(this.size, this.ratio, {
-      transform: this.transform,
+      transform: shown.transform,
       theme: colors.theme,
       accent: colors.accent,
-      names: this.view.scale <= this.fitted.scale * NAMES_UP_TO ? this.names : [],
+      names: this.showNames && shown.scale <= this.fitted.scale * NAMES_UP_TO ? facts.names : [],
       ring: this.ring,
-      radius: this.radius,
-      few: this.few(),
+      radius: facts.radius,
+      few: facts.few,
       drawing: this.drawing,
     });
-  }
-
-  private few(): Over["few"] {
-    const { points } = this;
-    if (!points) return [];
-    const { xy } = points;
-    return points.few(FEW).map((i) => ({ stepX: xy[2 * i] as number, stepY: xy[2 * i + 1] as number }));
   }
 
   private step(now: number): void {
@@ -290,45 +298,7 @@ export class Plot {
     if (t === 1) this.glide = null;
   }
 
-  private compose(points: Points, colors: PlotColors, share: number): Frame {
-    // Fewer points, each a little stronger: the picture keeps its weight while it moves.
-    const { radius, opacity } = this.look();
-    const full = Math.min(0.95, opacity / Math.sqrt(Math.max(0.15, share)));
-    const others = points.ends[1] > points.ends[0]; // some are faded, so the selected ones stand out
-    this.stale.points = false;
-    this.thin = share < 1;
-    return {
-      size: this.size,
-      ratio: this.ratio,
-      transform: this.transform,
-      radius: [radius, radius, others ? standing(radius, points.ends[2] - points.ends[1]) : radius],
-      opacity: [full * 0.5, others ? full * 0.55 : full, others ? Math.min(1, full * 1.25) : full],
-      palette: colors.palette,
-      share,
-    };
-  }
-
-  /** A driver may hide that it is software: the first whole frame is timed once, and a slow one is the last of its kind. */
-  private test(points: Points): void {
-    if (this.tested || this.choice !== "auto" || points.loaded < TEST_POINTS) return;
-    this.tested = true;
-    if ((this.renderer.timed?.() ?? 0) > TEST_MS) this.replace();
-  }
-
-  /** How many points the next moving frame may draw. */
-  private adapt(spent: number, now: number, count: number): void {
-    const late = now - this.lastFrameAt;
-    const ratio =
-      this.renderer.name === "canvas" ? FRAME_MS / Math.max(0.5, spent) : late < 200 && late > LATE_MS ? 0.7 : 1.25;
-    const least = Math.min(1, 20_000 / Math.max(1, count));
-    this.share = Math.min(1, Math.max(least, this.share * Math.min(1.3, Math.max(0.4, ratio))));
-  }
-
   private get ratio(): number {
     return Math.max(1, window.devicePixelRatio || 1);
-  }
-
-  private look(): { radius: number; opacity: number } {
-    return look(this.density / (this.view.scale * this.view.scale), this.points?.loaded ?? 0);
   }
 }

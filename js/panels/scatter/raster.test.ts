@@ -77,3 +77,32 @@ describe("the rasteriser without a GPU", () => {
     expect(raster.at(20, 15)).toBe(0xff00ff00);
   });
 });
+
+describe("cells", () => {
+  const cells = Uint32Array.of(RED, WHITE, WHITE, RED); // row 0 is the low one: y of the screen goes down
+
+  it("fill their box, flow into each other and leave the rest alone", () => {
+    const raster = new Raster(40, 30);
+    raster.clear(0xff00ff00);
+    raster.mosaic({ cells, width: 2, height: 2, transform: { ax: 10, bx: 10, ay: -10, by: 25 } }, 1);
+    expect(raster.at(12, 23)).toBe(RED);
+    expect(raster.at(27, 7)).toBe(RED);
+    expect(raster.at(12, 7)).toBe(WHITE);
+    expect(green(raster.at(19, 23))).toBeGreaterThan(100);
+    expect(green(raster.at(19, 23))).toBeLessThan(150);
+    for (const [x, y] of [
+      [9, 15],
+      [30, 15],
+      [20, 4],
+      [20, 25],
+    ] as const)
+      expect(raster.at(x, y)).toBe(0xff00ff00);
+  });
+
+  it("hold while the view lies within one of them", () => {
+    const raster = new Raster(40, 30);
+    raster.clear(WHITE);
+    raster.mosaic({ cells, width: 2, height: 2, transform: { ax: 9000, bx: -100, ay: -9000, by: 100 } }, 1);
+    for (let y = 0; y < 30; y++) for (let x = 0; x < 40; x++) expect(raster.at(x, y)).toBe(RED);
+  });
+});

@@ -3,6 +3,7 @@
  * so that a slow pan does not jitter, and is blended into the buffer with integer arithmetic, red and blue in one multiplication.
  */
 import type { Affine } from "./camera.js";
+import type { Mosaic } from "./scene.js";
 
 /** Pixels around the picture, so that a disc at the border needs no clipping. */
 export const MARGIN = 28;
@@ -54,13 +55,16 @@ export class Raster {
   readonly bytes: Uint8ClampedArray<ArrayBuffer>;
   readonly pixels: Uint32Array;
 
+  /** `take` may give a buffer of just so many bytes that is no longer needed elsewhere. */
   constructor(
     readonly width: number,
     readonly height: number,
+    take?: (bytes: number) => ArrayBuffer | undefined,
   ) {
     this.stride = width + 2 * MARGIN;
     this.rows = height + 2 * MARGIN;
-    this.bytes = new Uint8ClampedArray(4 * this.stride * this.rows);
+    const size = 4 * this.stride * this.rows;
+    this.bytes = new Uint8ClampedArray(take?.(size) ?? new ArrayBuffer(size));
     this.pixels = new Uint32Array(this.bytes.buffer);
   }
 
@@ -123,4 +127,52 @@ export class Raster {
       }
     }
   }
+  /** Lays cells over the picture, their colours flowing into each other. `ratio` is device pixels for one of CSS. */
+  mosaic({ cells, width, height, transform }: Mosaic, ratio: number): void {
+    const across = steps(transform.ax * ratio, transform.bx * ratio, this.width, width);
+    const down = steps(transform.ay * ratio, transform.by * ratio, this.height, height);
+    for (let y = 0; y < this.height; y++) {
+      const low = down[3 * y] as number;
+      if (low < 0) continue;
+      const row0 = low * width;
+      const row1 = (down[3 * y + 1] as number) * width;
+      const v = down[3 * y + 2] as number;
+      let at = (y + MARGIN) * this.stride + MARGIN;
+      for (let x = 0; x < 3 * this.width; x += 3, at++) {
+        const left = across[x] as number;
+        if (left < 0) continue;
+        const right = across[x + 1] as number;
+        const u = across[x + 2] as number;
+        const a = cells[row0 + left] as number;
+        const b = cells[row0 + right] as number;
+        const c = cells[row1 + left] as number;
+        const d = cells[row1 + right] as number;
+        this.pixels[at] = a === b && b === c && c === d ? a : between(between(a, b, u), between(c, d, u), v);
+      }
+    }
+  }
+}
+
+/** For each pixel: the two cells whose middles it lies between, and how near to the second (of 256); -1 outside. */
+function steps(scale: number, origin: number, pixels: number, cells: number): Int32Array {
+  const found = new Int32Array(3 * pixels);
+  for (let i = 0; i < pixels; i++) {
+    const place = (i + 0.5 - origin) / scale;
+    if (!(place >= 0 && place <= cells)) {
+      found[3 * i] = -1;
+      continue;
+    }
+    const low = Math.floor(place - 0.5);
+    found[3 * i] = Math.max(0, low);
+    found[3 * i + 1] = Math.min(cells - 1, low + 1);
+    found[3 * i + 2] = Math.round(256 * (place - 0.5 - low));
+  }
+  return found;
+}
+
+function between(a: number, b: number, share: number): number {
+  const rest = 256 - share;
+  const rb = (((Math.imul(a & 0xff00ff, rest) + Math.imul(b & 0xff00ff, share)) | 0) + 0x800080) >>> 8;
+  const g = Math.imul((a >>> 8) & 0xff, rest) + Math.imul((b >>> 8) & 0xff, share) + 128;
+  return (0xff000000 | (rb & 0xff00ff) | (g & 0xff00)) >>> 0;
 }

@@ -21,9 +21,10 @@ const state: SessionState = {
   queues: [],
   projections: [],
   selection: { count: 0, version: 1 },
-  filter: { count: 60_000, version: 1, text: "", clauses: [] },
+  filter: { count: 60_000, version: 1, passing: 1, text: "", clauses: [] },
   history: { undo: null, redo: null },
   sort: { by: "added", descending: false },
+  group: null,
   armed: null,
 };
 const clause = (source: string) => ({ source, sentence: source, column: null });
