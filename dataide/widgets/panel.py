@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 class HubTrait(anywidget.WidgetTrait):
-    """A reference to the hub; None once the session is closed, when a page that is reloaded asks for the panel again."""
+    """A reference to the hub; None once the session is closed, when a reloaded page asks for the panel again."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -13,7 +13,10 @@ RIGHT_HALF = [(0.98, 0.05), (0.5, 0.05), (0.5, 0.95), (0.98, 0.95), (0.98, 0.06)
 
 # A canvas has the size of its stage when it has been drawn for it; a layout that is still at work changes that again.
 _SETTLED = """async canvas => {
-  const size = node => { const box = node.getBoundingClientRect(); return [box.left, box.top, box.width, box.height].join(); };
+  const size = node => {
+    const box = node.getBoundingClientRect();
+    return [box.left, box.top, box.width, box.height].join();
+  };
   for (let still = 0; still < 3; ) {
     await new Promise(requestAnimationFrame);
     still = canvas.isConnected && size(canvas) === size(canvas.parentElement) ? still + 1 : 0;

@@ -97,7 +97,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     pq.write_table(pa.Table.from_pylist(rows), "shards/1.parquet")
     Path("candidates").mkdir()
     for shard in range(2):
-        rows = [
+        candidates = [
             {
                 "id": f"{shard}-{number}",
                 "label": ("cat", "dog")[number % 2],
@@ -109,7 +109,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             }
             for number in range(60)
         ]
-        pq.write_table(pa.Table.from_pylist(rows), f"candidates/{shard}.parquet")
+        pq.write_table(pa.Table.from_pylist(candidates), f"candidates/{shard}.parquet")
     Path("bird.jpg").write_bytes(Path("photos/cat/0000.jpg").read_bytes())
     shutil.copy("bird.jpg", "photos/bird.jpg")
     frame = pd.DataFrame({"path": ["bird.jpg"], "species": ["bird"], "name": ["tweety"]})

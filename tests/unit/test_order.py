@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import dataide as di
+from dataide.core.grouping import grouped
 from dataide.core.order import Order, Orders, Sort
 from dataide.core.ranks import BLOCK, Ranks
 from dataide.errors import ActionError, StaleOrder, UnknownColumn
@@ -168,12 +169,17 @@ def test_a_relabel_moves_a_sample_to_its_new_group(workspace: Workspace) -> None
 def test_the_sort_and_the_groups_are_made_once_and_not_again_for_a_tag_or_a_lasso(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataide.core import order as module
-
     made: list[str] = []
-    by_column, grouped = Orders._by_column, module.grouped
-    monkeypatch.setattr(Orders, "_by_column", lambda self, *a: made.append("sort") or by_column(self, *a))
-    monkeypatch.setattr(module, "grouped", lambda *a: made.append("group") or grouped(*a))
+
+    def noted(what: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def made_once(*arguments: Any) -> Any:
+            made.append(what)
+            return real(*arguments)
+
+        return made_once
+
+    monkeypatch.setattr(Orders, "_by_column", noted("sort", Orders._by_column))
+    monkeypatch.setattr("dataide.core.order.grouped", noted("group", grouped))
     workspace.orders.set_sort(Sort("column", column="score"))
     workspace.orders.set_group("camera")
     workspace.orders.current()

@@ -49,7 +49,8 @@ def test_the_bytes_of_a_page_do_not_grow_with_the_session(tmp_path: Path, sort: 
             workspace.orders.set_sort(sort)
             workspace.orders.set_group(group)
             known = workspace.orders.current().id
-            reply = pages.page(workspace, {**ASK, "offset": count // 2, "thumbs": False, "known": known})
+            ask: Any = {**ASK, "offset": count // 2, "thumbs": False, "known": known}
+            reply = pages.page(workspace, ask)
             assert len(reply.body["nos"]) == 120
             sizes.append(len(json.dumps(reply.body)) + sum(map(len, reply.buffers)))
     assert abs(sizes[1] - sizes[0]) < 1_500  # numbers and ids have two digits more
@@ -59,7 +60,12 @@ def test_a_page_nobody_waits_for_makes_no_more_thumbnails(session: di.Session, m
     workspace = workspace_of(session)
     made: list[int] = []
     get = workspace.thumbnails.get
-    monkeypatch.setattr(workspace.thumbnails, "get", lambda nos, px: made.append(len(nos)) or get(nos, px))
+
+    def noted(nos: Any, px: int) -> Any:
+        made.append(len(nos))
+        return get(nos, px)
+
+    monkeypatch.setattr(workspace.thumbnails, "get", noted)
     assert not is_given_up()
     with answering(lambda: sum(made) > 0):
         cancelled = pages.page(workspace, ASK)

@@ -81,7 +81,8 @@ def test_a_session_without_a_map_and_an_empty_one_get_ready_too(
 
 
 def test_closing_waits_for_it_and_leaves_nothing_running(session: di.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    started, go_on, order = threading.Event(), threading.Event(), []
+    started, go_on = threading.Event(), threading.Event()
+    order: list[str] = []
     real = plot.first_part
 
     def held_up(*arguments: Any) -> Any:
@@ -95,7 +96,12 @@ def test_closing_waits_for_it_and_leaves_nothing_running(session: di.Session, mo
     warm.warm_up(session.context)
     assert started.wait(10)
     (thread,) = _running()
-    closing = threading.Thread(target=lambda: (session.close(), order.append("closed")))
+
+    def close() -> None:
+        session.close()
+        order.append("closed")
+
+    closing = threading.Thread(target=close)
     closing.start()
     assert thread.is_alive()
     go_on.set()
