@@ -23,6 +23,7 @@ from tests.e2e.server import LabServer
 HERE = Path(__file__).resolve().parent
 SCRIPTS = [(HERE / name).read_text(encoding="utf-8") for name in ("watch.js", "scale.js")]
 FLAGS = ["--no-sandbox", "--enable-precise-memory-info", "--js-flags=--expose-gc"]
+REST_MS = 1_000  # between the cell that loads the data and the one that shows them, for every subject
 QUIET = HERE.parent / ".venv-peers" / "playwright"
 RSS = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmRSS')) * 1024"
 
@@ -47,6 +48,7 @@ class Stage:
         self.last = len(cells) - 1
         for index in range(self.last):
             self.notebook.run(index, timeout_s=240)
+        self.page.wait_for_timeout(REST_MS)
 
     def start(self, points: int, tiles: str = "none") -> None:
         """Runs the last cell with everything watched."""

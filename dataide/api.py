@@ -24,6 +24,7 @@ from dataide.storage.arrow import Result, read
 from dataide.storage.database import Database
 from dataide.storage.samples import with_pictures
 from dataide.widgets.warm import in_notebook, warm_up
+from dataide.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +103,10 @@ class View(core_view.View):
         context, nos = self._context, self.nos()
         vectors = named(context, embedding)
         job = project(context.database, nos, method, embedding=vectors, wait=False, **options)
-        return _shown(context, job, len(nos), progress, wait)
+        done = _shown(context, job, len(nos), progress, wait)
+        if wait:
+            Workspace.of(context).places.prepare()
+        return done
 
     def similar(self, to: Any, k: int | None = None, *, embedding: str | None = None, model: Any = None) -> Self:
         """The samples of this view most similar to a sample or a picture, best first, with a column `similarity`.
@@ -288,7 +292,10 @@ class Session(WaysIn):
         """
         from dataide.find.own_places import add_projection
 
-        return add_projection(self.context, name, x, y, sample_id=sample_id, view=self._all() if view is None else view)
+        view = self._all() if view is None else view
+        report = add_projection(self.context, name, x, y, sample_id=sample_id, view=view)
+        Workspace.of(self.context).places.prepare(name)
+        return report
 
     def similar(self, to: Any, k: int | None = 20, **options: Any) -> View:
         """The samples most similar to a sample id, a View or a picture, best first; see `View.similar`."""

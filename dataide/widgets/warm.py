@@ -32,7 +32,6 @@ def warm_up(context: Context) -> None:
 
 def _warm(context: Context) -> None:
     from dataide.widgets import grid, scatter, snapshot  # noqa: F401  their code is what takes longest
-    from dataide.widgets.answers import plot
     from dataide.widgets.answers.state import session_state
     from dataide.widgets.workspace import Workspace
 
@@ -40,7 +39,8 @@ def _warm(context: Context) -> None:
         workspace = Workspace.of(context)
         session_state(workspace)
         if workspace.places.projections():
-            plot.first_part(workspace, None, "label")
+            # Not the whole order of the points: that takes both processors, and somebody is about to look.
+            workspace.places.colorings.first("label", workspace.places.points(None))
             image = snapshot.scatter(workspace, None, "label")
             snapshot.encoded(snapshot.card("") if image is None else image)
     except DataideError as error:  # closed meanwhile, for one; the panel will say it
