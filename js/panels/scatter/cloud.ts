@@ -50,6 +50,8 @@ export class Cloud {
   colorVersion = 0;
   markVersion = 0;
   visibleVersion = 0;
+  /** All flags are as they were at the beginning: unselected and visible. */
+  private fresh = true;
   private early: [number, number][] = [];
   private changes: Change[] = [];
   private kept: Kept | null = null;
@@ -77,7 +79,7 @@ export class Cloud {
   ): Cloud {
     const total = Math.min(positions.length, xy.length >> 1, colors.length, flags.length);
     const cloud = new Cloud(0, bounds, positions);
-    Object.assign(cloud, { total, xy, colors, flags, loaded: total });
+    Object.assign(cloud, { total, xy, colors, flags, loaded: total, fresh: false });
     for (let i = 0; i < total; i++) flags[i] = (flags[i] as number) & (SELECTED | VISIBLE);
     cloud.recount();
     return cloud;
@@ -114,8 +116,12 @@ export class Cloud {
 
   /** Bits are in the order of the points, for all of them, also for those still to come. */
   setMarks(selected: Bits, visible: Bits): void {
-    spread(selected, this.flags, SELECTED);
-    spread(visible, this.flags, VISIBLE);
+    const asBefore = (selected === null || selected === "none") && (visible === null || visible === "all");
+    if (!this.fresh || !asBefore) {
+      spread(selected, this.flags, SELECTED);
+      spread(visible, this.flags, VISIBLE);
+      this.fresh = false;
+    }
     if (selected !== null) this.changes = [];
     if (visible !== null) this.visibleVersion++;
     this.recount();
@@ -131,6 +137,7 @@ export class Cloud {
   follow(others: Cloud): void {
     const { positions, flags } = this;
     if (!positions) return;
+    this.fresh = false;
     for (let i = 0; i < this.loaded; i++) {
       const at = positions[i] as number;
       if (at < others.loaded) flags[i] = others.flags[at] as number;
@@ -149,6 +156,7 @@ export class Cloud {
   restore(): void {
     const { kept } = this;
     if (!kept) return;
+    this.fresh = false;
     spread(kept.bits, this.flags, SELECTED);
     // What came meanwhile was not there to be kept.
     for (const change of kept.changes) this.apply(change, kept.loaded, this.loaded);
@@ -160,6 +168,7 @@ export class Cloud {
   private apply(change: Change, from: number, to: number): void {
     const { flags } = this;
     if (from >= to) return;
+    this.fresh = false;
     if (change.kind === "ring") {
       this.ring(new RingTest(change.ring), change.mode, from, to);
       return;
