@@ -120,6 +120,6 @@ constraints: $(STAMPS)/venv
 	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 --no-header --no-annotate --no-emit-package dataide --output-file constraints.txt
 
 clean:
-	rm -rf $(VENV) js/node_modules dataide/static dist build docs/_build benchmarks/results tests/e2e/screenshots \
+	rm -rf $(VENV) js/node_modules dataide/static dist build docs/_build benchmarks/results benchmarks/data tests/e2e/screenshots \
 		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -91,7 +91,11 @@ def make(path: Path | str, count: int, *, pictures: bool = False, distinct: int 
         database.checkpoint()
         inserted = time.perf_counter()
         _ = Places(database, Codes(database)).points(None).plot  # as `add_projection` does in the background
-        times = {"ingest_s": ingested - began, "points_s": inserted - ingested, "arrange_s": time.perf_counter() - inserted}
+        times = {
+            "ingest_s": ingested - began,
+            "points_s": inserted - ingested,
+            "arrange_s": time.perf_counter() - inserted,
+        }
         return {name: round(seconds, 2) for name, seconds in times.items()}
     finally:
         database.close()
