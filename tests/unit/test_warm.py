@@ -14,7 +14,7 @@ import pytest
 import dataide as di
 from dataide.core import coloring
 from dataide.widgets import warm
-from dataide.widgets.answers import plot
+from dataide.widgets.answers import plot, state
 from dataide.widgets.workspace import Workspace
 from tests.unit.big_session import big_session
 
@@ -83,7 +83,7 @@ def test_a_session_without_a_map_and_an_empty_one_get_ready_too(
 def test_closing_waits_for_it_and_leaves_nothing_running(session: di.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     started, go_on = threading.Event(), threading.Event()
     order: list[str] = []
-    real = plot.first_part
+    real = state.session_state
 
     def held_up(*arguments: Any) -> Any:
         started.set()
@@ -92,7 +92,7 @@ def test_closing_waits_for_it_and_leaves_nothing_running(session: di.Session, mo
         order.append("warm")
         return answer
 
-    monkeypatch.setattr(plot, "first_part", held_up)
+    monkeypatch.setattr(state, "session_state", held_up)
     warm.warm_up(session.context)
     assert started.wait(10)
     (thread,) = _running()
@@ -117,14 +117,14 @@ def test_a_session_that_is_closed_too_early_says_nothing(
     started, go_on = threading.Event(), threading.Event()
     failed: list[object] = []
     monkeypatch.setattr(threading, "excepthook", failed.append)
-    real = plot.first_part
+    real = state.session_state
 
     def held_up(*arguments: Any) -> Any:
         started.set()
         assert go_on.wait(10)
         return real(*arguments)
 
-    monkeypatch.setattr(plot, "first_part", held_up)
+    monkeypatch.setattr(state, "session_state", held_up)
     warm.warm_up(session.context)
     assert started.wait(10)
     (thread,) = _running()
