@@ -40,7 +40,7 @@ LARGEST = """() => {
 
 
 class Subject(Protocol):
-    """What each module of this folder has.
+    """What each module of this folder has; one whose MOST names no measurement of a plot has nothing after `cells`.
 
     Attributes:
         PACKAGES: installed into an environment of its own; empty for the environment of this project.

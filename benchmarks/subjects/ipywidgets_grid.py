@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator
-
-from benchmarks.stage import Stage
-
 PACKAGES: tuple[str, ...] = ("anywidget", "ipywidgets", "numpy", "pyarrow")
 BARE: tuple[str, ...] = ()
 MODULE = "ipywidgets"
@@ -19,23 +15,3 @@ SHOW = """W.GridBox(
 def cells(what: str, count: int) -> list[str]:
     read = "pictures = pq.ParquetFile('large.parquet').read(['image'])['image'].to_pylist();"
     return [f"import ipywidgets as W, pyarrow.parquet as pq\n{read}", SHOW]
-
-
-def plot(stage: Stage) -> Locator:
-    raise NotImplementedError("a grid has no plot")
-
-
-def lasso_tool(stage: Stage) -> None:
-    raise NotImplementedError("a grid has no lasso")
-
-
-def pan_tool(stage: Stage) -> None:
-    raise NotImplementedError("a grid does not pan")
-
-
-def clear(stage: Stage) -> None:
-    raise NotImplementedError("a grid has no lasso")
-
-
-def lasso(stage: Stage, share: float) -> None:
-    raise NotImplementedError("a grid has no lasso")

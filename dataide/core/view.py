@@ -13,12 +13,12 @@ import numpy as np
 from dataide.core.actions import Action, Enqueue, Exclude, Include, Relabel, Set, Tag, Untag, samples
 from dataide.core.predicate import (
     PSEUDO,
-    Predicate,
     column_named,
     equality_text,
     evaluation_error,
     parse,
 )
+from dataide.core.steps import OrderBy, Take, Where, cell, natural, ordered_by
 from dataide.errors import FilterError, MissingExtra
 from dataide.storage.database import DatabaseError
 from dataide.storage.query import Query, ids_of, listed, name_of
@@ -36,26 +36,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 _PREVIEW = 10
 _BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Where:
-    """Keeps what a condition holds for; `sentence` is None when the condition says it itself."""
-
-    predicate: Predicate
-    sentence: str | None = None
-
-
-@dataclass(frozen=True)
-class OrderBy:
-    """Orders by columns: name and descending."""
-
-    columns: tuple[tuple[str, bool], ...]
-
-
-@dataclass(frozen=True)
-class Take:
-    count: int
 
 
 @dataclass(frozen=True)
@@ -117,22 +97,15 @@ class View:
 
     def order_by(self, *columns: str, descending: bool = False) -> Self:
         """Orders by columns; "-brightness" or `descending=True` begins with the highest, and no value comes last."""
-        if not columns:
-            raise FilterError("order_by needs a column.", hint='For example: .order_by("-brightness")')
-        known = self._columns()
-        keys = []
-        for given in columns:
-            backwards = given.startswith("-") and given not in known
-            keys.append((column_named(given[1:] if backwards else given, known), backwards != descending))
-        return self._with(OrderBy(tuple(keys)))
+        return self._with(ordered_by(columns, descending, self._columns(), "brightness"))
 
     def take(self, count: int) -> Self:
         """Keeps the first `count` samples."""
-        return self._with(Take(_natural(count, "take")))
+        return self._with(Take(natural(count, "take", "samples")))
 
     def sample(self, n: int, seed: int | None = None) -> Self:
         """Keeps `n` samples at random, in random order; the same seed gives the same ones."""
-        return self._with(Shuffle(_natural(n, "sample"), secrets.randbits(31) if seed is None else int(seed)))
+        return self._with(Shuffle(natural(n, "sample", "samples"), secrets.randbits(31) if seed is None else int(seed)))
 
     # Reading ---------------------------------------------------------------------------------------------------
 
@@ -249,7 +222,7 @@ class View:
         shown = [name for name in table.column_names if name not in ("content_hash", "media_revision", "sample_no")]
         head = "".join(f"<th>{escape(name)}</th>" for name in shown)
         rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(_cell(row[name]))}</td>" for name in shown) + "</tr>"
+            "<tr>" + "".join(f"<td>{escape(cell(row[name]))}</td>" for name in shown) + "</tr>"
             for row in table.to_pylist()
         )
         return f"<p>{escape(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -353,12 +326,6 @@ def _membership(name: str, wanted: list[Any]) -> str:
     return " OR ".join(parts) if parts else "false"
 
 
-def _natural(count: int, verb: str) -> int:
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
-        raise FilterError(f"{verb}() needs a number of samples, not {count!r}.")
-    return int(count)
-
-
 def _described(steps: tuple[Step, ...]) -> str:
     """What the steps do, in words, to stand after “312 samples”."""
     words: list[str] = []
@@ -391,10 +358,3 @@ def _bracketed(text: str, *, several: bool) -> str:
 
 def _quoted(names: list[Any]) -> str:
     return " or ".join(f"“{name}”" for name in names)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"

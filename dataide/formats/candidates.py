@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import numpy as np
 
 from dataide.core.predicate import PSEUDO, Predicate, column_named, equality_text, evaluation_error, parse
+from dataide.core.steps import OrderBy, Take, Where, cell, natural, ordered_by
 from dataide.errors import FilterError, MissingExtra, UnknownColumn, unknown_column
 from dataide.storage.database import DatabaseError
 from dataide.storage.query import name_of
@@ -29,27 +30,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 _PREVIEW = 10
 _BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Where:
-    """Keeps what a condition holds for."""
-
-    predicate: Predicate
-
-
-@dataclass(frozen=True)
-class OrderBy:
-    """Orders by columns: name and descending."""
-
-    columns: tuple[tuple[str, bool], ...]
-
-
-@dataclass(frozen=True)
-class Take:
-    """Keeps the first ones."""
-
-    count: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,21 +105,15 @@ class Candidates:
         """
         columns = (by,) if isinstance(by, str) else tuple(by or ())
         known = tuple(column_named(name, self.columns) for name in columns)
-        return self._with(Sample(_natural(n, "sample"), known, int(seed), proportional))
+        return self._with(Sample(natural(n, "sample", "rows"), known, int(seed), proportional))
 
     def take(self, count: int) -> Self:
         """Keeps the first rows."""
-        return self._with(Take(_natural(count, "take")))
+        return self._with(Take(natural(count, "take", "rows")))
 
     def order_by(self, *columns: str, descending: bool = False) -> Self:
         """Orders by columns; "-score" or `descending=True` begins with the highest, and no value comes last."""
-        if not columns:
-            raise FilterError("order_by needs a column.", hint='For example: .order_by("-score")')
-        keys = []
-        for given in columns:
-            backwards = given.startswith("-") and given not in self.columns
-            keys.append((column_named(given[1:] if backwards else given, self.columns), backwards != descending))
-        return self._with(OrderBy(tuple(keys)))
+        return self._with(ordered_by(columns, descending, self.columns, "score"))
 
     # Reading ---------------------------------------------------------------------------------------------------
 
@@ -273,7 +247,7 @@ class Candidates:
         table = self.take(_PREVIEW).to_arrow([name for name, kind in self.columns.items() if not _is_data(kind)])
         head = "".join(f"<th>{escape(name)}</th>" for name in table.column_names)
         rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values()) + "</tr>"
+            "<tr>" + "".join(f"<td>{escape(cell(value))}</td>" for value in row.values()) + "</tr>"
             for row in table.to_pylist()
         )
         return f"<p>{escape(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -439,12 +413,6 @@ def _ordered(order: Sequence[str]) -> str:
     return f" ORDER BY {', '.join(order)}" if order else ""
 
 
-def _natural(count: int, verb: str) -> int:
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
-        raise FilterError(f"{verb}() needs a number of rows, not {count!r}.")
-    return int(count)
-
-
 def _described(steps: tuple[Step, ...]) -> str:
     """What the steps do, in words, to stand after “312 rows of 'candidates'”."""
     words: list[str] = []
@@ -468,10 +436,3 @@ def _described(steps: tuple[Step, ...]) -> str:
 
 def _is_data(kind: str) -> bool:
     return "BLOB" in kind
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -95,6 +95,7 @@ def trying(what: str, attempt: Callable[[], Answer]) -> Answer:
                     hint="Look whether this machine reaches it; it is tried again when it is looked at again.",
                     code="busy" if isinstance(error, Busy) else "unreachable",
                 ) from None
+            # Between attempts a server gets time to recover, as much as it asks for; this thread waits for it anyhow.
             asked = error.after_s if isinstance(error, Busy) else None
             time.sleep(WAITS_S[number] * random.uniform(1, 1.5) if asked is None else min(asked, LONGEST_ASKED_WAIT_S))
     raise AssertionError("unreachable")

@@ -12,7 +12,7 @@ PINNED = ("constraints.txt", "js/package-lock.json", "js/.npmrc", "pyproject.tom
 
 
 def test_no_pinned_file_names_a_registry(project: Path) -> None:
-    named = re.compile(r'"resolved"|index-url|registry *=|https?://(?!json\.schemastore|docs\.|jupyter)')
+    named = re.compile(r'"resolved"|index.url|registry\s*=|https?://(?!json\.schemastore|docs\.|jupyter)')
     files = [
         f for name in PINNED for f in ([project / name] if (project / name).is_file() else (project / name).glob("*"))
     ]
