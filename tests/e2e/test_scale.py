@@ -166,6 +166,38 @@ def test_a_line_that_breaks_among_the_chunks_loses_no_point(lab: Lab, large_sess
     assert selected(notebook.panel("scatter")) == notebook.value("len(session.selection)")
 
 
+# Software that says it is a GPU, for a page that would not take software.
+A_GPU = """
+const context = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, options) {
+  return context.call(this, kind, kind === "webgl2" ? { ...options, failIfMajorPerformanceCaveat: false } : options);
+};
+const parameter = WebGL2RenderingContext.prototype.getParameter;
+WebGL2RenderingContext.prototype.getParameter = function (name) {
+  return name === 0x9246 || name === 0x1f01 ? "a real GPU" : parameter.call(this, name);
+};
+"""
+
+
+def test_a_gpu_that_is_found_later_takes_over_with_points_and_selection(lab: Lab, digits: None) -> None:
+    notebook = lab.notebook(["import dataide as di\nsession = di.open('digits.duckdb')", "session.scatter()"])
+    notebook.page.add_init_script(A_GPU)
+    notebook.reload(save=False)
+    # What a page of this browser found before must not decide.
+    notebook.page.evaluate("() => localStorage.removeItem('dataide.renderer')")
+    notebook.run(0)
+    notebook.run(1)
+    notebook.show(1)
+    all_there(notebook, 1_797)
+    expect(stage(notebook)).to_have_attribute("data-renderer", "webgl")
+    panel = notebook.panel("scatter")
+    assert plot(panel).evaluate("canvas => canvas.getContext('webgl2') !== null")
+    drag(notebook.page, plot(panel), RING)
+    assert selected(panel) == notebook.value("len(session.selection)")
+    assert notebook.page.evaluate("() => localStorage.getItem('dataide.renderer')").startswith("webgl")
+    notebook.page.evaluate("() => localStorage.removeItem('dataide.renderer')")
+
+
 def test_points_outlive_a_lost_gpu_and_a_plot_without_room(lab: Lab, large_sessions: dict[int, Path]) -> None:
     notebook, _ = scatter(lab, large_sessions[SMALL], options="renderer='webgl'")
     all_there(notebook, SMALL)
