@@ -12,7 +12,6 @@ from .answers import pages
 from .dialogue import Reply
 from .hub import Hub
 from .panel import Panel
-from .protocol import PageAsk
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,13 +75,7 @@ class Grid(Panel):
 
     def first_answers(self) -> Iterable[tuple[str, dict[str, Any], Reply]]:
         """The first screenful, with as many thumbnails as can be had at once."""
-        ask: PageAsk = {
-            "offset": 0,
-            "limit": FIRST_TILES,
-            "thumbs": True,
-            "px": pages.size_px(int(self.config["tile_px"])),
-            "caption": self.config["caption"],
-        }
+        ask = pages.first(FIRST_TILES, int(self.config["tile_px"]), self.config["caption"])
         yield "page", {**ask}, pages.page(self.workspace, ask, within_s=FIRST_TILES_WITHIN_S)
 
     def picture(self) -> Image | None:

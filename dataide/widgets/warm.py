@@ -12,6 +12,8 @@ from dataide.errors import DataideError
 if TYPE_CHECKING:
     from dataide.core.context import Context
 
+    from .workspace import Workspace
+
 _log = logging.getLogger(__name__)
 _PATIENCE_S = 5.0
 
@@ -43,5 +45,25 @@ def _warm(context: Context) -> None:
             workspace.places.colorings.first("label", workspace.places.points(None))
             image = snapshot.scatter(workspace, None, "label")
             snapshot.encoded(snapshot.card("") if image is None else image)
+        _first_pictures(workspace)
     except DataideError as error:  # closed meanwhile, for one; the panel will say it
         _log.debug("not warmed up: %s", error)
+
+
+def _first_pictures(workspace: Workspace) -> None:
+    """Makes the thumbnails that a grid begins with, until a panel is there and asks for what it needs itself."""
+    from dataide.storage.addresses import is_url
+    from dataide.storage.rows import rows_of
+
+    from .answers import pages
+    from .grid import FIRST_TILES, FIRST_TILES_WITHIN_S, TILE_PX
+    from .hub import NAME
+    from .underway import answering
+
+    nos = workspace.orders.current().part(0, FIRST_TILES).tolist()
+    # What lies elsewhere is fetched when somebody looks at it.
+    if any(is_url(media or "") for (media,) in rows_of(workspace.database, "media", nos).values()):
+        return
+    ask = pages.first(FIRST_TILES, TILE_PX, None)
+    with answering(lambda: NAME in workspace.context.attached):
+        pages.page(workspace, ask, within_s=FIRST_TILES_WITHIN_S)

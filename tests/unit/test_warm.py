@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 import dataide as di
 from dataide.core import coloring
 from dataide.widgets import warm
-from dataide.widgets.answers import plot, state
+from dataide.widgets.answers import pages, plot, state
+from dataide.widgets.underway import is_given_up
 from dataide.widgets.workspace import Workspace
 from tests.unit.big_session import big_session
 
@@ -78,6 +80,72 @@ def test_a_session_without_a_map_and_an_empty_one_get_ready_too(
         for thread in _running():
             _end(thread)
     assert not caplog.records
+
+
+@pytest.fixture
+def pictured(tmp_path: Path) -> Iterator[tuple[di.Session, list[str]]]:
+    """A session of a few pictures, and the references that were read since."""
+    from PIL import Image
+
+    folder = tmp_path / "pictures" / "cat"
+    folder.mkdir(parents=True)
+    for number in range(30):
+        Image.new("RGB", (300, 200), (number * 8, 90, 40)).save(folder / f"{number:02}.jpg")
+    read: list[str] = []
+    with di.open(tmp_path / "pictured.duckdb") as session:
+        session.add_folder(tmp_path / "pictures")
+        media = session.context.thumbnails._media
+        real = media.read_many
+
+        def read_many(refs: Sequence[str]) -> Any:
+            read.extend(refs)
+            return real(refs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(media, "read_many", read_many)
+            yield session, read
+
+
+def test_the_first_pictures_of_a_grid_are_made_before_it_is_shown(pictured: tuple[di.Session, list[str]]) -> None:
+    session, read = pictured
+    warm.warm_up(session.context)
+    for thread in _running():
+        _end(thread)
+    assert len(read) == 30
+    grid = session.grid()
+    ((_, ask, reply),) = grid.first_answers()
+    assert len(read) == 30, "none is read a second time"
+    assert ask["limit"] >= 30 and len(reply.body["thumbs"]["mime"]) == 30
+
+
+def test_pictures_that_a_panel_asks_for_itself_are_left_to_it(pictured: tuple[di.Session, list[str]]) -> None:
+    session, _ = pictured
+    session.scatter()
+    asked: list[bool] = []
+    real = pages.page
+
+    def page(*arguments: Any, **more: Any) -> Any:
+        asked.append(is_given_up())
+        return real(*arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "page", page)
+        warm.warm_up(session.context)
+        for thread in _running():
+            _end(thread)
+    assert asked == [True]
+
+
+def test_nothing_is_fetched_from_elsewhere_before_somebody_looks(pictured: tuple[di.Session, list[str]]) -> None:
+    session, read = pictured
+    with session.context.database.write() as cursor:
+        cursor.execute(
+            "UPDATE data.sample SET media = 'http://127.0.0.1:9/' || sample_no || '.jpg' WHERE sample_no = 4"
+        )
+    warm.warm_up(session.context)
+    for thread in _running():
+        _end(thread)
+    assert read == []
 
 
 def test_closing_waits_for_it_and_leaves_nothing_running(session: di.Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ MOST_TILES = 500
 MOST_BYTES = 4 << 20
 TILES_AT_ONCE = 40
 # Few sizes, so that the cache of thumbnails holds few copies of a picture.
-SIZES_PX = (64, 128, 256, 512)
+SIZES_PX = (64, 96, 128, 256, 512)
 FULL_PX = (64, 4_096)
 
 
@@ -74,6 +74,11 @@ def page(workspace: Workspace, ask: PageAsk, within_s: float | None = None) -> R
     if ask.get("known") != order.id:
         answer["groups"] = groups_of(order)
     return Reply(answer, buffers)
+
+
+def first(tiles: int, tile_px: int, caption: str | None) -> PageAsk:
+    """What a grid with tiles of this width asks for first."""
+    return {"offset": 0, "limit": tiles, "thumbs": True, "px": size_px(tile_px), "caption": caption}
 
 
 def size_px(px: int) -> int:

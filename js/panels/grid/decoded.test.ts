@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Decoded } from "./decoded.js";
 
 const before = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "decode");
@@ -25,17 +25,51 @@ describe("pictures", () => {
     const decoding = slowly();
     let changes = 0;
     const decoded = new Decoded(() => changes++);
-    decoded.prepare("blob:1");
+    expect(decoded.prepare(["blob:1", "blob:2"])).toBe(false);
     expect(decoded.ready("blob:1")).toBe(false);
     await decoding.end(true);
     expect(decoded.ready("blob:1")).toBe(true);
-    expect(changes).toBe(1);
+    expect(decoded.prepare(["blob:1", "blob:2"])).toBe(true);
+    expect(changes).toBe(1); // nobody has asked for the other
+  });
+
+  it("are waited for together", async () => {
+    const decoding = slowly();
+    const decoded = new Decoded(() => {});
+    let came = false;
+    const all = decoded.decoded(["blob:1", "blob:2"]).then(() => (came = true));
+    await Promise.resolve();
+    expect(came).toBe(false);
+    await decoding.end(true);
+    await all;
+    expect(came).toBe(true);
+  });
+
+  it("that may come into sight begin in slices, and none after the end", () => {
+    vi.useFakeTimers();
+    let begun = 0;
+    HTMLImageElement.prototype.decode = () => {
+      begun++;
+      return new Promise(() => {});
+    };
+    const decoded = new Decoded(() => {});
+    decoded.prepareLater(Array.from({ length: 100 }, (_, i) => `blob:${i}`));
+    expect(begun).toBe(0);
+    vi.advanceTimersToNextTimer();
+    expect(begun).toBeGreaterThan(0);
+    expect(begun).toBeLessThan(20);
+    vi.advanceTimersToNextTimer();
+    const before = begun;
+    decoded.stop();
+    vi.runAllTimers();
+    expect(begun).toBe(before);
+    vi.useRealTimers();
   });
 
   it("that cannot be decoded do not stay away for ever", async () => {
     const decoding = slowly();
     const decoded = new Decoded(() => {});
-    decoded.prepare("blob:1");
+    decoded.prepare(["blob:1"]);
     await decoding.end(false);
     expect(decoded.ready("blob:1")).toBe(true);
   });
@@ -43,7 +77,7 @@ describe("pictures", () => {
   it("are held for a few screens, not for all that was ever seen", async () => {
     const decoding = slowly();
     const decoded = new Decoded(() => {});
-    for (let i = 0; i < 2000; i++) decoded.prepare(`blob:${i}`);
+    decoded.prepare(Array.from({ length: 2000 }, (_, i) => `blob:${i}`));
     await decoding.end(true);
     expect(decoded.ready("blob:1999")).toBe(true);
     expect(decoded.ready("blob:0")).toBe(false);

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Ask } from "../../core/protocol.js";
 import { type FakeHub, fakeHub } from "../../dev/fake_hub.js";
 import { bucketPx, Pages, pageSize, type Wanted } from "./pages.js";
@@ -15,9 +15,15 @@ const wanted = (order: string, marks: string): Wanted => ({ order, marks, px: 12
 const asked = ({ kernel }: FakeHub): Ask<"page">[] =>
   kernel.heard.filter(({ op }) => op === "page").map(({ body }) => body as Ask<"page">);
 
+let ending = new AbortController();
+afterEach(() => {
+  ending.abort();
+  ending = new AbortController();
+});
+
 function setup(count = 1000) {
   const fake = fakeHub({ count });
-  const pages = new Pages(fake.hub, "grid", () => {}, new AbortController().signal);
+  const pages = new Pages(fake.hub, "grid", () => {}, ending.signal);
   const selecting = new Selecting(fake.hub, "grid", pages, () => {});
   return { fake, pages, selecting };
 }
@@ -33,10 +39,34 @@ describe("pages", () => {
     pages.want({ from: 250, to: 330 }, wanted("o", "1"));
     await settled();
     expect(ranges(fake)).toEqual([
-      [4, 2],
-      [6, 2],
-      [2, 2],
+      [12, 5],
+      [17, 5],
+      [7, 5],
     ]);
+  });
+
+  it("that may come into sight are asked once those in sight can be seen", async () => {
+    const decoded: (() => void)[] = [];
+    HTMLImageElement.prototype.decode = () => new Promise((resolve) => void decoded.push(resolve));
+    try {
+      const { fake, pages } = setup();
+      pages.want({ from: 0, to: 50 }, wanted("o", "1"));
+      await settled();
+      expect(ranges(fake)).toEqual([[0, 3]]);
+      // A scroll meanwhile does not wait.
+      pages.want({ from: 600, to: 650 }, wanted("o", "1"));
+      await settled();
+      expect(ranges(fake).slice(1)).toEqual([[30, 3]]);
+      for (const one of decoded.splice(0)) one();
+      await vi.waitFor(() =>
+        expect(ranges(fake).slice(2)).toEqual([
+          [33, 3],
+          [27, 3],
+        ]),
+      );
+    } finally {
+      Reflect.deleteProperty(HTMLImageElement.prototype, "decode");
+    }
   });
 
   it("behind come first when one scrolls up", async () => {
@@ -46,8 +76,8 @@ describe("pages", () => {
     const count = asked(fake).length;
     pages.want({ from: 400, to: 450 }, wanted("o", "1"));
     await settled();
-    expect(ranges(fake).slice(count)[0]).toEqual([6, 2]);
-    expect(ranges(fake).slice(count)[1]).toEqual([4, 2]);
+    expect(ranges(fake).slice(count)[0]).toEqual([20, 3]);
+    expect(ranges(fake).slice(count)[1]).toEqual([17, 3]);
   });
 
   it("left behind by a scroll are cancelled, and what is in sight is asked next", async () => {
@@ -70,7 +100,7 @@ describe("pages", () => {
     expect(asked(fake)).toEqual([]);
     pages.want({ from: 6000, to: 6050 }, wanted("o", "1"));
     await settled();
-    expect(ranges(fake)[0]).toEqual([100, 1]);
+    expect(ranges(fake)[0]).toEqual([300, 3]);
   });
 
   it("cost the same anywhere: as many requests and tiles at the top as far down", async () => {
@@ -230,6 +260,6 @@ describe("sizes of thumbnails", () => {
   it("are few, so that zooming finds them in the cache", () => {
     const sizes = new Set<number>();
     for (let px = 48; px <= 256; px++) for (const ratio of [1, 1.5, 2, 3]) sizes.add(bucketPx(px, ratio));
-    expect([...sizes].sort((a, b) => a - b)).toEqual([64, 128, 256, 512]);
+    expect([...sizes].sort((a, b) => a - b)).toEqual([64, 96, 128, 256, 512]);
   });
 });

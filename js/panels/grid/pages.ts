@@ -6,13 +6,17 @@ import { Decoded } from "./decoded.js";
 import type { Span } from "./geometry.js";
 
 const KEPT_TILES = 10_000;
-const MOST_PAGES = 4; // in one request
-const MOST_AHEAD = 8;
+// In one request: what is in sight comes in a single answer, what may come into sight in smaller ones, so that it never stands in the way.
+const MOST_IN_SIGHT = 24;
+const MOST_PAGES = 6;
+const MOST_AHEAD = 24;
 // Between asking and seeing; what will have left the screen by then is not asked.
 const UNDERWAY_MS = 100;
 // Longer ago than this, tiles no longer move.
 const AT_REST_MS = 60;
-const BUCKETS_PX = [64, 128, 256, 512]; // as the kernel makes them
+// What may come into sight waits until what is in sight has been painted, but no longer than this.
+const PAINTED_WITHIN_MS = 250;
+const BUCKETS_PX = [64, 96, 128, 256, 512]; // as the kernel makes them
 const LARGEST_FIRST = [...BUCKETS_PX].reverse();
 
 export interface Tile {
@@ -49,8 +53,8 @@ export function bucketPx(tilePx: number, pixelRatio: number): number {
 
 /** Tiles a page. A request brings the neighbouring pages that are missing, so a screenful comes in one answer and little beside it. */
 export function pageSize(px: number): number {
-  if (px <= 128) return 60;
-  return px <= 256 ? 30 : 15;
+  if (px <= 128) return 20;
+  return px <= 256 ? 10 : 5;
 }
 
 export type Groups = NonNullable<Answer<"page">["groups"]>;
@@ -78,6 +82,7 @@ export class Pages {
   #size = pageSize(128);
   #knownOrder: string | null = null; // whose groups these are
   #flying: { index: number; count: number; control: AbortController } | null = null;
+  #painting = 0; // answers whose pictures are in sight and not painted yet
   readonly #decoded: Decoded;
 
   constructor(hub: HubExports, panel: string, changed: () => void, ending: AbortSignal) {
@@ -86,7 +91,11 @@ export class Pages {
     this.#changed = changed;
     this.#ending = ending;
     this.#decoded = new Decoded(changed);
-    ending.addEventListener("abort", () => clearTimeout(this.#rest), { once: true });
+    const end = (): void => {
+      clearTimeout(this.#rest);
+      this.#decoded.stop();
+    };
+    ending.addEventListener("abort", end, { once: true });
   }
 
   tile(position: number): Tile | null {
@@ -114,6 +123,11 @@ export class Pages {
       if (other !== null) return other;
     }
     return null;
+  }
+
+  /** Its width or height, whichever is more; 0 when the browser cannot tell. */
+  sizePx(url: string): number {
+    return this.#decoded.sizePx(url);
   }
 
   #shown(no: number, px: number): string | null {
@@ -233,12 +247,9 @@ export class Pages {
     const missing = (index: number): boolean =>
       (this.#pages.get(index)?.part ?? null) !== null || !this.#pages.has(index);
     const stale = (index: number): boolean => !fresh(index);
-    return (
-      firstRun(inSight, missing) ??
-      firstRun(inSight, stale) ??
-      firstRun(down ? below : above, stale) ??
-      firstRun(down ? above : below, stale)
-    );
+    const wanted = firstRun(inSight, missing, MOST_IN_SIGHT) ?? firstRun(inSight, stale, MOST_IN_SIGHT);
+    if (wanted !== null || this.#painting > 0) return wanted;
+    return firstRun(down ? below : above, stale, MOST_PAGES) ?? firstRun(down ? above : below, stale, MOST_PAGES);
   }
 
   async #next(): Promise<void> {
@@ -358,7 +369,9 @@ export class Pages {
     }
   }
 
-  #takeThumbs({ nos, thumbs }: Reply<"page">["body"], bytes: DataView, px: number): void {
+  #takeThumbs({ nos, offset, thumbs }: Reply<"page">["body"], bytes: DataView, px: number): void {
+    const inSight: string[] = [];
+    const others: string[] = [];
     for (const [i, no] of nos.entries()) {
       const [start = 0, end = 0] = [thumbs?.starts[i], thumbs?.starts[i + 1]];
       const problem = thumbs?.problems[i] ?? null;
@@ -367,22 +380,43 @@ export class Pages {
       else this.problems.set(no, "no picture");
       if (end > start) {
         const view = new DataView(bytes.buffer, bytes.byteOffset + start, end - start);
-        this.#decoded.prepare(this.#hub.images.put(no, px, thumbs?.mime[i] ?? "", view));
+        const url = this.#hub.images.put(no, px, thumbs?.mime[i] ?? "", view);
+        const position = offset + i;
+        (position >= this.#span.from && position <= this.#span.to ? inSight : others).push(url);
       }
     }
+    if (!this.#decoded.prepare(inSight)) void this.#painted(inSight);
+    this.#decoded.prepareLater(others);
+  }
+
+  /** Nothing else is asked for until people see what they look at: the browser has only so many hands. */
+  async #painted(urls: readonly string[]): Promise<void> {
+    this.#painting++;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, PAINTED_WITHIN_MS);
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      // A task after the frame in which they are drawn.
+      void this.#decoded.decoded(urls).then(() => requestAnimationFrame(() => setTimeout(done)));
+    });
+    this.#painting--;
+    void this.#next();
   }
 }
 
-/** The first page for which it holds, with the neighbours that follow it in the list and for which it holds too. */
+/** The first page for which it holds, with the neighbours that follow it in the list and for which it holds too; `most` at the most. */
 function firstRun(
   pages: readonly number[],
   holds: (index: number) => boolean,
+  most: number,
 ): { index: number; count: number } | null {
   const start = pages.findIndex(holds);
   const first = pages[start];
   if (first === undefined) return null;
   let count = 1;
-  while (count < MOST_PAGES) {
+  while (count < most) {
     const next = pages[start + count];
     if (next === undefined || Math.abs(next - first) !== count || !holds(next)) break;
     count++;

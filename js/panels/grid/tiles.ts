@@ -16,6 +16,7 @@ interface Element {
   label: HTMLElement;
   value: HTMLElement;
   drawn: string;
+  marks: string;
   badged: string;
   place: string;
   url: string | null;
@@ -84,14 +85,23 @@ export class Tiles {
     const tile = pages.tile(position);
     const selected = look.previewed(position) ?? tile?.selected === true;
     const { root } = element;
-    root.toggleAttribute("data-focused", position === look.focused);
-    root.setAttribute("aria-selected", selected ? "true" : "false");
+    const marks = `${position === look.focused} ${selected}`;
+    if (marks !== element.marks) {
+      element.marks = marks;
+      root.toggleAttribute("data-focused", position === look.focused);
+      root.setAttribute("aria-selected", selected ? "true" : "false");
+    }
     const url = tile === null ? null : pages.url(tile.no);
     const problem = tile === null || url !== null ? null : (pages.problems.get(tile.no) ?? null);
     if (url !== element.url) {
       element.url = url;
-      if (url === null) element.image.removeAttribute("src");
-      else element.image.src = url;
+      const { image } = element;
+      if (url === null) image.removeAttribute("src");
+      else {
+        image.src = url;
+        const size = pages.sizePx(url);
+        image.style.imageRendering = size > 0 && size * PIXELATED_FROM <= g.tileWidth ? "pixelated" : "auto";
+      }
     }
     const drawn =
       tile === null
@@ -144,16 +154,11 @@ function make(): Element {
   image.alt = "";
   image.draggable = false;
   image.decoding = "async";
-  image.addEventListener("load", () => {
-    const shown = Math.max(image.clientWidth, image.clientHeight);
-    const small = Math.max(image.naturalWidth, image.naturalHeight) * PIXELATED_FROM <= shown;
-    image.style.imageRendering = small ? "pixelated" : "auto";
-  });
   const problem = part("problem", picture);
   const badges = part("badges", picture);
   const words = part("caption", root);
   const [label, value] = [part("label", words, "span"), part("value", words, "span")];
-  return { root, image, problem, badges, label, value, drawn: "", badged: "", place: "", url: null };
+  return { root, image, problem, badges, label, value, drawn: "", marks: "", badged: "", place: "", url: null };
 }
 
 function spoken(tile: Tile, problem: string | null): string {
