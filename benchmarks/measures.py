@@ -33,14 +33,14 @@ REPEATS = 3  # of a gesture within a run
 HALF, PART = 0.5, 0.01
 
 
-def run(name: str, subject: Subject, what: list[str], count: int, seconds: float) -> Figures:
+def run(name: str, subject: Subject, what: list[str], count: int, seconds: float, drawing: str) -> Figures:
     """One run of one subject: a fresh server, kernel and browser for each group of measurements."""
     figures: Figures = {}
     for group in GROUPS:
         wanted = [one for one in group.members if one in what and count <= subject.MOST.get(one, 0)]
         if not wanted:
             continue
-        with stage(python(name), slow=group.first == "slow") as on:
+        with stage(python(name), drawing=drawing, slow=group.first == "slow") as on:
             furnish(on, name, group.first, count)
             try:
                 on.open(subject.cells(group.cells, count))

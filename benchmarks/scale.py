@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from benchmarks import measures, subjects
-from benchmarks.stage import quiet_environment
+from benchmarks.stage import DRAWING, quiet_environment
 from benchmarks.tables import markdown
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--what", default=",".join(measures.MEASURES))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3, help="of panning, zooming and scrolling")
+    parser.add_argument("--drawing", choices=DRAWING, default="processor", help="how Chromium draws without a GPU")
     parser.add_argument("--limit", type=float, default=300, help="seconds that one run may take")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -62,11 +63,17 @@ def main() -> None:
     jobs = [job for name in names for job in jobs_of(name, what, sizes)]
     loaded = {name: subjects.subject(name) for name in names}
     ingest = measures.made_first(names, sorted({job["count"] for job in jobs}), what, loaded)
-    told: dict[str, Any] = {"machine": machine(), "command": " ".join(sys.argv[1:]), "ingest_s": ingest, "runs": []}
+    told: dict[str, Any] = {
+        "machine": machine(),
+        "drawing": options.drawing,
+        "command": " ".join(sys.argv[1:]),
+        "ingest_s": ingest,
+        "runs": [],
+    }
     for number in range(options.runs):
         for job in jobs:
             began = time.monotonic()
-            figures = guarded(job, options.seconds, options.limit)
+            figures = guarded(job, options.seconds, options.drawing, options.limit)
             took = round(time.monotonic() - began, 1)
             row = {**job, "run": number, "took_s": took, "load": round(os.getloadavg()[0], 1), "figures": figures}
             told["runs"].append(row)
@@ -90,9 +97,9 @@ def jobs_of(name: str, what: list[str], sizes: list[int] | None) -> list[dict[st
     return jobs
 
 
-def guarded(job: dict[str, Any], seconds: float, limit_s: float) -> dict[str, Any]:
+def guarded(job: dict[str, Any], seconds: float, drawing: str, limit_s: float) -> dict[str, Any]:
     """One run in a process of its own; past the limit it and all that it started are ended."""
-    how = {"what": job["what"], "count": job["count"], "seconds": seconds}
+    how = {"what": job["what"], "count": job["count"], "seconds": seconds, "drawing": drawing}
     command = [sys.executable, "-m", "benchmarks.scale", "--one", json.dumps({"subject": job["subject"], "how": how})]
     child = subprocess.Popen(
         command, cwd=HERE.parent, env=quiet_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

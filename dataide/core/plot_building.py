@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataide.errors import SessionClosed
-from dataide.storage.query import listed
 
 from . import plot_files
 from .cells import Bounds
 from .plot_files import PlotFile, scrambled, steps
+from .rare import MIXED, rare
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
@@ -26,9 +26,8 @@ Array = NDArray[Any]
 FRONT = 20_000
 # So many points are arranged in a few milliseconds: no file, and no thread.
 FEW_POINTS = 200_000
-# Of each label so many stand in front, if there are so many.
-OF_EACH_LABEL = 20
-MOST_LABELS = 254
+# At most so large a share of the first points is there only because a value of theirs is rare.
+SHARE_OF_RARE = 1 / 5
 FOLDER = "plots"
 
 _HERE = "projection_no = $projection AND isfinite(x) AND isfinite(y) AND sample_no < $samples"
@@ -38,28 +37,8 @@ _SPAN = f"""
     FROM data.point WHERE {_HERE}
 """
 _POINTS = f"SELECT sample_no, x, y FROM data.point WHERE {_HERE}"
-# plot_files.scrambled in SQL.
-_MIXED = """
-    SELECT *, xor(e, e >> 16) AS mixed FROM (
-        SELECT *, (xor(c, c >> 13) * 3266489909) & 4294967295 AS e FROM (
-            SELECT *, (xor(a, a >> 16) * 2246822507) & 4294967295 AS c FROM (
-                SELECT *, sample_no::UBIGINT AS a FROM ({points})
-            )
-        )
-    )
-"""
-_FIRST = f"SELECT sample_no, x, y FROM ({_MIXED.format(points=_POINTS)}) WHERE mixed < $below"
-_LABELS = "SELECT label, count(*) FROM data.sample WHERE label IS NOT NULL GROUP BY label ORDER BY 2 DESC, 1 LIMIT ?"
-_LABELS_OF = (
-    "SELECT label, count(*) FROM data.sample WHERE label IS NOT NULL AND sample_no IN (SELECT no FROM wanted) "
-    "GROUP BY label"
-)
-# More than are wanted, because not every sample needs to have a place.
-_OF_LABELS = "SELECT sample_no, label FROM data.sample WHERE label IN {labels}"
-_LABELLED = f"""
-    SELECT sample_no, label FROM ({_MIXED.format(points=_OF_LABELS)})
-    QUALIFY row_number() OVER (PARTITION BY label ORDER BY mixed) <= {10 * OF_EACH_LABEL} ORDER BY mixed
-"""
+_FIRST = f"SELECT sample_no, x, y FROM ({MIXED.format(points=_POINTS)}) WHERE mixed < $below"
+_ON_MAP = f"SELECT sample_no FROM data.point WHERE {_HERE}"
 _OF_SAMPLES = f"{_POINTS} AND sample_no IN (SELECT no FROM wanted)"
 _PLACES = """
     SELECT sample_no, x::DOUBLE, y::DOUBLE FROM data.point
@@ -152,7 +131,7 @@ def _arrange(database: Database, about: dict[str, int], made: Made, name: str | 
 
 
 def _front(database: Database, about: dict[str, int], total: int) -> tuple[Array, Array, Array]:
-    """The first points of the order: numbers, x, y. Rare labels are among them, mixed with the others at random."""
+    """The first points of the order: numbers, x, y. Rare values are among them, mixed with the others at random."""
     if total <= FRONT:
         nos, x, y = _read(database, _POINTS, about)
         order = np.argsort(scrambled(nos), kind="stable")
@@ -164,39 +143,19 @@ def _front(database: Database, about: dict[str, int], total: int) -> tuple[Array
         nos, x, y = _read(database, _FIRST, {**about, "below": int(2**32 * min(1.0, below))})
     order = np.argsort(scrambled(nos), kind="stable")
     nos, x, y = nos[order], x[order], y[order]
-    rare = _rare(database, about, nos[:FRONT])
-    if rare is not None:
-        rare_nos = rare[0]
-        others = np.flatnonzero(~np.isin(nos, rare_nos))[: FRONT - len(rare_nos)]
+    # What is frequent among those that stand in front in any case needs no help.
+    room = int(FRONT * SHARE_OF_RARE)
+    on_map = (_ON_MAP, about) if total < about["samples"] else None
+    added = rare(database, nos[: FRONT - room], room, on_map)
+    if len(added):
+        others = np.flatnonzero(~np.isin(nos, added))[: FRONT - len(added)]
+        rare_nos, rare_x, rare_y = _read(database, _OF_SAMPLES, about, {"wanted": {"no": added}})
         nos = np.concatenate([rare_nos, nos[others]])
-        x, y = np.concatenate([rare[1], x[others]]), np.concatenate([rare[2], y[others]])
+        x, y = np.concatenate([rare_x, x[others]]), np.concatenate([rare_y, y[others]])
     else:
         nos, x, y = nos[:FRONT], x[:FRONT], y[:FRONT]
     order = np.argsort(scrambled(nos ^ np.uint32(0x9E3779B9)), kind="stable")
     return nos[order], x[order], y[order]
-
-
-def _rare(database: Database, about: dict[str, int], first: Array) -> tuple[Array, Array, Array] | None:
-    """Points of labels that hardly occur among the first ones: up to 20 of each."""
-    with database.query(_LABELS, [MOST_LABELS]) as cursor:
-        counts = dict(cursor.fetchall())
-    with database.query(_LABELS_OF, frames={"wanted": {"no": first}}) as cursor:
-        there = dict(cursor.fetchall())
-    labels = [label for label, count in counts.items() if there.get(label, 0) < min(count, OF_EACH_LABEL)]
-    if not labels:
-        return None
-    # The names as text and not as parameters: only so are they looked for while the column is read.
-    with database.query(_LABELLED.replace("{labels}", listed(labels))) as cursor:
-        label_of = dict(cursor.fetchall())
-    candidates = np.fromiter(label_of, np.uint32, len(label_of))
-    nos, x, y = _read(database, _OF_SAMPLES, about, {"wanted": {"no": candidates}})
-    row_of = {no: row for row, no in enumerate(nos.tolist())}
-    rows: dict[str, list[int]] = {label: [] for label in labels}
-    for no, label in label_of.items():
-        if no in row_of and len(rows[label]) < OF_EACH_LABEL:
-            rows[label].append(row_of[no])
-    chosen = np.array([row for one in rows.values() for row in one], np.int64)
-    return nos[chosen], x[chosen], y[chosen]
 
 
 def _read(

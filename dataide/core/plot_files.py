@@ -25,7 +25,8 @@ from .cells import MOST_CELLS, Bounds, Grid
 
 _log = logging.getLogger(__name__)
 STEPS = 65_535
-_MAGIC = b"dataide plot 1\n\0"
+# 2: rare values of every column of few categories are among the first points.
+_MAGIC = b"dataide plot 2\n\0"
 _ALIGNED = 4_096
 _HEAD = _ALIGNED
 # Section, type, and how many numbers: for each point, for each cell, and so many more.

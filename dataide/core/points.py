@@ -16,6 +16,7 @@ from . import cells, plot_building
 from .cells import Bounds, Cover
 from .codes import Array, Codes
 from .coloring import Coloring, Colorings
+from .gaps import Form, shortest
 from .gesture import Differing, inside_ring, ring_of
 from .plot_files import STEPS, DamagedPlot, PlotFile, arranged, scrambled, steps
 from .region import inside_box, inside_polygon
@@ -154,8 +155,16 @@ class Points:
             return self._front_xy[2 * start : 2 * stop].reshape(-1, 2)
         return self._read("xy", 2 * start, 2 * stop).reshape(-1, 2)
 
-    def bits(self, mask: Array) -> bytes:
-        """One bit for each point that a page holds: is its sample in the mask (by sample number)?"""
+    def marked(self, mask: Array) -> tuple[Form, bytes]:
+        """Which of the points that a page holds have their sample in the mask (by sample number), in the shortest form.
+
+        All or none of the samples is said without a look at the points, which may not be arranged yet.
+        """
+        count = int(np.count_nonzero(mask))
+        if count == 0 or not self.total:
+            return "none", b""
+        if count == len(mask) and self.reach <= len(mask):
+            return "all", b""
         if len(mask) < self.reach:
             mask = np.concatenate([mask, np.zeros(self.reach - len(mask), bool)])
         bits = np.empty(-(-self.held // 8), np.uint8)
@@ -163,7 +172,7 @@ class Points:
         for start in range(0, self.held, portion):
             stop = min(self.held, start + portion)
             bits[start // 8 : -(-stop // 8)] = np.packbits(mask[self.samples(start, stop)], bitorder="little")
-        return bits.tobytes()
+        return shortest(bits, self.held)
 
     # Shapes ----------------------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Scatter(Panel):
         if not self.workspace.places.projections():
             return
         yield "points", ask, plot.first_part(self.workspace, ask["projection"], ask["color"])
-        # "none" and "all" cost nothing; a bit for each point travels along where there are not too many.
+        # "none" and "all" cost nothing; which points it is travels along where there are not too many.
         workspace = self.workspace
         whole = not workspace.selection.count and workspace.visible_count() == workspace.database.sample_count
         placed = workspace.places.points(ask["projection"])

@@ -15,7 +15,8 @@ Text = Annotated[str, Longest(20_000)]
 Uuid = Annotated[str, Longest(64)]
 Nos = Annotated[list[int], Most(1_000)]
 Box = Annotated[list[float], Most(4)]  # x low, y low, x high, y high, in data coordinates
-Share = Literal["none", "all", "some"]
+# Which of the points: none, all, only these positions, all but these (both as gaps), or a bit for each.
+Share = Literal["none", "all", "only", "except", "some"]
 
 
 # ---- the state of the session ------------------------------------------------------------------------------------

@@ -165,6 +165,13 @@ export interface Peek {
   problem: string | null;
 }
 
+/**
+ * Which of the first `held` points, in the order of `points`. "only" those that the buffer names, or all "except" those: LEB128
+ * varints, how many points lie between each and the one before (before the first, for the first one). "some": bit i % 8 of byte
+ * i >> 3 is point i, where that takes fewer bytes.
+ */
+export type Share = "none" | "all" | "only" | "except" | "some";
+
 /** What each operation asks and answers. Buffers are named in the comment; they come with the reply. */
 export interface Operations {
   hello: { ask: Record<string, never>; answer: { protocol: 1; state: SessionState } };
@@ -190,8 +197,7 @@ export interface Operations {
     ask: { projection: string; color: string | null };
     answer: { places: string; offset: number; count: number; held: number; total: number; legend: Legend };
   };
-  // A bitset (bit i%8 of byte i>>3, in the order of `points`, of the first `held`) for each that is "some": selected, then visible
-  // (passes the filter).
+  // Selected, then visible (passes the filter), each in its shortest form and with a buffer unless it is none or all.
   marks: {
     ask: { projection: string };
     answer: {
@@ -200,8 +206,8 @@ export interface Operations {
       total: number;
       selectionVersion: number;
       passing: number;
-      selected: "none" | "all" | "some";
-      visible: "none" | "all" | "some";
+      selected: Share;
+      visible: Share;
     };
   };
   // The points inside a box with their places scaled to the box: exact where the zoom outruns the steps of `points`. Four buffers:

@@ -196,8 +196,7 @@ def test_points_come_scaled_with_a_legend_and_marks(session: di.Session) -> None
     )
     select(session, type="points", projection=reply.body["projection"], indices=[3, 11])
     marks = ask(session, "marks", projection=reply.body["projection"])
-    chosen = np.unpackbits(np.frombuffer(marks.buffers[0], np.uint8), bitorder="little")[:40]
-    assert np.flatnonzero(chosen).tolist() == [3, 11]
+    assert marks.body["selected"] == "only" and list(marks.buffers[0]) == [3, 11 - 3 - 1]
     place = ask(session, "locate", projection=reply.body["projection"], nos=[int(session.selection.nos()[0]), 99]).body
     assert place["places"][0] is not None and place["places"][1] is None
 

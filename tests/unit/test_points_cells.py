@@ -151,7 +151,7 @@ def test_most_points_of_a_large_cloud_are_never_looked_at() -> None:
 def test_no_point_and_one_point_and_equal_points() -> None:
     none = Points.of("p", np.empty(0, np.uint32), np.empty(0, np.float32), np.empty(0, np.float32))
     assert none.total == 0 and not none.in_polygon(SQUARE).mask.any() and not none.in_box(0, 0, 1, 1).mask.any()
-    assert none.quantised(0, 0).shape == (0, 2) and none.bits(np.ones(4, bool)) == b""
+    assert none.quantised(0, 0).shape == (0, 2) and none.marked(np.ones(4, bool)) == ("none", b"")
     for value in (0.5, 1e30, -3.4e38, 0.0):
         equal = Points.of("p", np.arange(3, dtype=np.uint32), *np.full((2, 3), value, np.float32))
         x_low, y_low, x_high, y_high = equal.bounds

@@ -107,7 +107,9 @@ def test_a_decision_moves_no_point_and_an_import_is_noticed(
     assert np.array_equal(held.samples(0, COUNT)[:5], held.samples(0, 5)), "who still reads the old one can"
 
 
-@pytest.mark.parametrize("damage", ["cut off", "head", "cells", "other points", "not a plot", "bounds"])
+@pytest.mark.parametrize(
+    "damage", ["cut off", "head", "cells", "other points", "not a plot", "bounds", "an earlier kind"]
+)
 def test_a_damaged_file_is_made_anew(file: Path, damage: str) -> None:
     with di.open(file) as session:
         held = places(session).points("map")
@@ -124,6 +126,8 @@ def test_a_damaged_file_is_made_anew(file: Path, damage: str) -> None:
         content = content.replace(b'"total": 30000', b'"total": 29999')
     elif damage == "bounds":
         content = content.replace(b'"cells": 128', b'"cells": 999')
+    elif damage == "an earlier kind":
+        content = content.replace(b"dataide plot 2\n", b"dataide plot 1\n")
     else:
         content = bytearray(b"something else")
     assert bytes(content) != path.read_bytes()

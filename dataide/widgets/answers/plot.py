@@ -29,7 +29,7 @@ from dataide.widgets.protocol import (
     PointsAnswer,
     PointsAsk,
 )
-from dataide.widgets.vocabulary import Legend, Share
+from dataide.widgets.vocabulary import Legend
 from dataide.widgets.workspace import Workspace
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -139,13 +139,13 @@ def passing(workspace: Workspace) -> int:
 
 
 def marks(workspace: Workspace, ask: MarksAsk) -> Reply:
-    """Which points are selected, and which pass the filter: a bit for each where it is not all or none of them."""
+    """Which points are selected, and which pass the filter: each in the form that takes the fewest bytes."""
     placed = workspace.places.points(ask["projection"])
     # Versions are read first: marks that are newer than they say are refreshed once too often, never once too rarely.
     _, version, _ = workspace.selection.told()
     passes = passing(workspace)
-    selected, bits_of_selected = _share(placed, workspace.selection.mask)
-    visible, bits_of_visible = _share(placed, workspace.filter.mask())
+    selected, which_selected = placed.marked(workspace.selection.mask)
+    visible, which_visible = placed.marked(workspace.filter.mask())
     answer: MarksAnswer = {
         "places": placed.places,
         "held": placed.held,
@@ -155,16 +155,7 @@ def marks(workspace: Workspace, ask: MarksAsk) -> Reply:
         "selected": selected,
         "visible": visible,
     }
-    return Reply(answer, [*bits_of_selected, *bits_of_visible])
-
-
-def _share(placed: Points, mask: Array) -> tuple[Share, list[bytes]]:
-    count = int(np.count_nonzero(mask))
-    if count == 0 or not placed.total:
-        return "none", []
-    if count == len(mask) and placed.reach <= len(mask):
-        return "all", []
-    return "some", [placed.bits(mask)]
+    return Reply(answer, [which for which in (which_selected, which_visible) if which])
 
 
 def detail(workspace: Workspace, ask: DetailAsk) -> Reply:

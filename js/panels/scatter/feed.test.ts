@@ -263,6 +263,17 @@ describe("the selection on the page", () => {
     expect(count("marks")).toBe(1);
   });
 
+  it("takes the few points by their places, those that are meant and those that are not", async () => {
+    const boot = fake.kernel.boot({ op: "points", ask: LABEL }, { op: "marks", ask: { projection: "auto/pca" } });
+    const marks = boot.find((one) => (one as { op: string }).op === "marks") as { body: object; buffers: DataView[] };
+    Object.assign(marks.body, { selected: "only", visible: "except" });
+    const padded = Uint8Array.of(9, 9, 5, 0x80, 1, 7); // a buffer is a window on the whole message
+    marks.buffers = [new DataView(padded.buffer, 2, 3), new DataView(padded.buffer, 5, 1)];
+    start(LABEL, boot);
+    expect(half(1).flatMap((bit, i) => (bit ? [i] : []))).toEqual([5, 134]);
+    expect(half(2).flatMap((bit, i) => (bit ? [] : [i]))).toEqual([7]);
+  });
+
   it("follows filters, and what is decided about the columns that they look at", async () => {
     await loaded();
     const clause = { type: "in", column: "label", values: ["cat", "dog"] } as const;

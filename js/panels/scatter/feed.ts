@@ -1,9 +1,10 @@
 /** Brings the points from the kernel to the engine: places, colours and marks, each asked for again only when it has changed. */
 import type { HubExports, KernelError, Reply } from "../../core/contract.js";
-import type { Legend, Mode, SessionState, Shape } from "../../core/protocol.js";
+import type { Legend, Mode, SessionState, Shape, Share } from "../../core/protocol.js";
 import { fromWire } from "../../core/wire.js";
 import type { Bits, Engine } from "./engine.js";
 import { type Own, type Placed, Selecting } from "./selecting.js";
+import { unfolded } from "./shares.js";
 
 const OTHERS = "other places";
 
@@ -287,9 +288,9 @@ export class Feed {
   private takeMarks(reply: Reply<"marks">): void {
     const { body } = reply;
     const buffers = [...reply.buffers];
-    const half = (share: "none" | "all" | "some"): Bits => {
-      const bits = share === "some" ? buffers.shift() : undefined;
-      return share !== "some" ? share : bits ? bytes(bits, bits.byteLength) : null;
+    const half = (share: Share): Bits => {
+      const buffer = share === "none" || share === "all" ? undefined : buffers.shift();
+      return unfolded(share, buffer && bytes(buffer, buffer.byteLength), this.placed?.held ?? 0);
     };
     const selected = half(body.selected);
     const visible = half(body.visible);
