@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dataide.storage.database import Database
 
-VERSION = 1  # of what is made: with another one, kept sessions are made anew
+VERSION = 2  # of what is made: with another one, kept sessions are made anew
 HERE = Path(__file__).resolve().parent
 DATA = HERE / "data"
 CHUNK = 1_000_000
