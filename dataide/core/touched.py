@@ -14,8 +14,11 @@ _OF_FIELD = {"tag": "tags", "queue": "queues"}
 _EVENTS = "SELECT count(*), max(event_no) FROM data.event WHERE event_no > $since"
 _LAST = "SELECT coalesce(max(event_no), 0) FROM data.event"
 _FIELDS = """
-    SELECT DISTINCT field FROM data.change
-    WHERE event_no IN (SELECT unnest([event_no, refers_to]) FROM data.event WHERE event_no > $since)
+    WITH news AS MATERIALIZED (
+        SELECT unnest([event_no, refers_to]) AS event_no FROM data.event WHERE event_no > $since
+    )
+    SELECT field FROM data.alike WHERE event_no IN (FROM news)
+    UNION SELECT field FROM data.change_each WHERE event_no IN (FROM news)
 """
 
 

@@ -1,6 +1,9 @@
 """The SQL of decisions: what changes, in the journal and in the present state, and the way back.
 
 Every statement here runs inside the caller's transaction. `temp.target` holds the sample numbers acted on.
+
+`data.change` is a view: `change_each` has a row with its texts for each sample, `alike` what an event did to all of the
+samples that `alike_sample` numbers.
 """
 
 from __future__ import annotations
@@ -91,19 +94,16 @@ def targeted(cursor: Cursor, nos: NDArray[np.uint32]) -> Iterator[None]:
 
 def tag(cursor: Cursor, event: int, name: str) -> int:
     """Puts a tag on the samples of `target` that do not have it."""
-    given = {"event": event, "tag": name}
     if not _there(cursor, "data.tag", "tag = $name", name):
         # The usual case, a new word: nothing to compare with, and no way round by the journal.
-        added = _count(
-            cursor, "INSERT INTO data.change SELECT $event, sample_no, 'tag', NULL, $tag FROM temp.target", given
-        )
+        added = _note_alike(cursor, event, "tag", name)
         _count(cursor, "INSERT INTO data.tag SELECT sample_no, $tag FROM temp.target", {"tag": name})
         return added
     added = _count(
         cursor,
-        "INSERT INTO data.change SELECT $event, t.sample_no, 'tag', NULL, $tag FROM temp.target t "
+        "INSERT INTO data.change_each SELECT $event, t.sample_no, 'tag', NULL, $tag FROM temp.target t "
         "ANTI JOIN (SELECT sample_no FROM data.tag WHERE tag = $tag) had ON had.sample_no = t.sample_no",
-        given,
+        {"event": event, "tag": name},
     )
     if added:
         _tags_in(cursor, event, "after")
@@ -114,7 +114,7 @@ def untag(cursor: Cursor, event: int, name: str) -> int:
     """Takes a tag from the samples of `target` that have it."""
     count = _count(
         cursor,
-        "INSERT INTO data.change SELECT $event, g.sample_no, 'tag', $tag, NULL FROM data.tag g "
+        "INSERT INTO data.change_each SELECT $event, g.sample_no, 'tag', $tag, NULL FROM data.tag g "
         "JOIN temp.target t ON t.sample_no = g.sample_no WHERE g.tag = $tag",
         {"event": event, "tag": name},
     )
@@ -139,7 +139,7 @@ def assign(cursor: Cursor, event: int, column: str, kind: str, value: Any) -> in
         given["value"] = value
     count = _count(
         cursor,
-        f"INSERT INTO data.change SELECT $event, s.sample_no, $field, CAST(s.{name} AS VARCHAR), "
+        f"INSERT INTO data.change_each SELECT $event, s.sample_no, $field, CAST(s.{name} AS VARCHAR), "
         f"CAST({new} AS VARCHAR) FROM data.sample s JOIN temp.target t ON t.sample_no = s.sample_no WHERE {differs}",
         given,
     )
@@ -160,11 +160,7 @@ def enqueue(cursor: Cursor, event: int, queue: str, reason: str | None, priority
         given = {"queue": queue, "reason": reason, "priority": priority}
         task = _task("$queue", "'pending'", "$reason", "$priority", "NULL")
         text = cursor.execute(f"SELECT {task}", given).fetchall()[0][0]
-        added = _count(
-            cursor,
-            "INSERT INTO data.change SELECT $event, sample_no, 'queue', NULL, $task FROM temp.target",
-            {"event": event, "task": text},
-        )
+        added = _note_alike(cursor, event, "queue", text)
         _count(
             cursor,
             "INSERT INTO data.task SELECT $queue, sample_no, 'pending', $reason, $priority, NULL FROM temp.target",
@@ -177,7 +173,7 @@ def enqueue(cursor: Cursor, event: int, queue: str, reason: str | None, priority
     count = _count(
         cursor,
         f"""
-        INSERT INTO data.change
+        INSERT INTO data.change_each
         SELECT $event, t.sample_no, 'queue', CASE WHEN k.sample_no IS NULL THEN NULL ELSE {before} END, {after}
         FROM temp.target t LEFT JOIN (SELECT * FROM data.task WHERE queue = $queue) k ON k.sample_no = t.sample_no
         WHERE k.sample_no IS NULL OR k.state <> 'pending'
@@ -201,8 +197,11 @@ def changed_samples(cursor: Cursor, event: int) -> int:
 def restore(cursor: Cursor, event: int, *, side: str, columns: dict[str, str]) -> None:
     """Puts back what stood before (`side="before"`) or after (`side="after"`) an event."""
     other = "after" if side == "before" else "before"
-    rows = cursor.execute("SELECT DISTINCT field FROM data.change WHERE event_no = ?", [event]).fetchall()
-    for (field,) in rows:
+    sql = (
+        "SELECT field FROM data.alike WHERE event_no = $event "
+        "UNION SELECT field FROM data.change_each WHERE event_no = $event"
+    )
+    for (field,) in cursor.execute(sql, {"event": event}).fetchall():
         if field == "tag":
             _tags_out(cursor, event, other)
             _tags_in(cursor, event, side)
@@ -274,8 +273,20 @@ def _targets(cursor: Cursor) -> int:
 
 def _there(cursor: Cursor, table: str, condition: str, name: str) -> int:
     """How many rows under this name a table has for the samples of `target`."""
+    # Whether the word is there at all is cheap to see, and it mostly is not: then half a million need not be hashed.
+    if not cursor.execute(f"SELECT 1 FROM {table} WHERE {condition} LIMIT 1", {"name": name}).fetchall():
+        return 0
     sql = f"SELECT count(*) FROM {table} k JOIN temp.target t ON t.sample_no = k.sample_no WHERE {condition}"
     return _count(cursor, sql, {"name": name})
+
+
+def _note_alike(cursor: Cursor, event: int, field: str, after: str) -> int:
+    """Notes that all samples of `target` came by this value, and had none. Returns how many they are."""
+    cursor.execute(
+        "INSERT INTO data.alike VALUES ($event, $field, NULL, $after)",
+        {"event": event, "field": field, "after": after},
+    )
+    return _count(cursor, "INSERT INTO data.alike_sample SELECT $event, sample_no FROM temp.target", {"event": event})
 
 
 def _tags_in(cursor: Cursor, event: int, side: str) -> None:
