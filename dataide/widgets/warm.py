@@ -46,6 +46,9 @@ def _warm(context: Context) -> None:
             image = snapshot.scatter(workspace, None, "label")
             snapshot.encoded(snapshot.card("") if image is None else image)
         _first_pictures(workspace)
+        if workspace.places.projections():
+            colorings = workspace.places.colorings
+            colorings.entries(colorings.get("label"), workspace.places.points(None))
     except DataideError as error:  # closed meanwhile, for one; the panel will say it
         _log.debug("not warmed up: %s", error)
 

@@ -69,6 +69,7 @@ def test_what_the_first_answers_need_is_at_hand_afterwards(session: di.Session) 
     placed = made.places.points(None)
     assert placed.total == COUNT
     assert plot.first_part(made, None, "label").body["places"] == placed.places
+    assert made.places.colorings.is_ready("label"), "the colours of all points too"
     assert not context.filter.clauses and context.selection.count == 0, "getting ready decides nothing"
 
 

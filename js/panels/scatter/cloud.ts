@@ -18,6 +18,8 @@ export type Row = 0 | 1 | 2;
 
 /** A class of at most so many points gets a list of them, or each frame would look for a few among millions. */
 const LISTED = 65_536;
+/** So many points tell how dense all of them are. */
+export const MEASURED = 1 << 17;
 /** Cells along one side of the grid on which density is measured. */
 const GRID = 128;
 
@@ -292,10 +294,11 @@ export class Cloud {
 
   /**
    * Points per square world unit at the place of a typical point. Unlike count over area it does not call a plot with two
-   * tight clusters sparse. The sum of c (c - 1) leaves out that each point finds itself.
+   * tight clusters sparse. The sum of c (c - 1) leaves out that each point finds itself. `count` is how many points there will
+   * be: from MEASURED loaded ones on it is then what it will come to.
    */
-  density(world: Size): number {
-    const n = Math.min(this.loaded, 1 << 17);
+  density(world: Size, count = this.loaded): number {
+    const n = Math.min(this.loaded, MEASURED);
     if (n < 2) return 0;
     const counts = new Uint32Array(GRID * GRID);
     for (let i = 0; i < n; i++) {
@@ -307,7 +310,7 @@ export class Cloud {
     let pairs = 0;
     for (const c of counts) pairs += c * (c - 1);
     const share = pairs / (n * (n - 1)); // of all points, in the cell of a typical one
-    return (this.loaded * share) / ((world.width * world.height) / (GRID * GRID));
+    return (count * share) / ((world.width * world.height) / (GRID * GRID));
   }
 
   /** The visible point nearest to a place on the screen, at most `reach` pixels away; `transform` leads from steps to pixels. */

@@ -43,11 +43,13 @@ export class Core {
   palette: Palette | null = null;
   /** Goes up with every change that a picture shows. */
   version = 0;
+  /** Likewise, but not with points that have only come. */
+  edition = 0;
   /** What the picture on the canvas shows; set by the painter. */
   complete = false;
   private legend: Legend = { kind: "none" };
   private radius = 0;
-  private crowd = { cloud: null as Cloud | null, loaded: -1, world: "", value: 0 };
+  private crowd = { cloud: null as Cloud | null, count: -1, world: "", value: 0 };
   private names = { key: "", legend: null as Legend | null, list: [] as readonly ClassName[] };
   private few = { key: "", list: [] as Facts["few"] };
   private mosaic = { density: null as Density | null, key: "", palette: null as Palette | null };
@@ -72,6 +74,7 @@ export class Core {
     for (const cloud of [this.base, this.detail]) if (cloud) cloud.selecting = selecting;
     if (command.op !== "legend") {
       this.version++;
+      if (command.op !== "add") this.edition++;
       this.complete = false;
     }
     this.tell();
@@ -209,8 +212,22 @@ export class Core {
 
   // Drawing
 
-  /** How the points look at this view when a share of them is drawn; null without points. */
-  compose(shot: Shot, share: number): Scene | null {
+  /** More points are under way, and so far all of them are drawn alike: then those that come belong on top of the others. */
+  get growing(): boolean {
+    const { base } = this;
+    return base !== null && !this.density && base.loaded < base.total && this.alike;
+  }
+
+  /** No point is hidden, and none is faded. */
+  get alike(): boolean {
+    return this.base !== null && this.base.size(FULL) === this.base.loaded;
+  }
+
+  /**
+   * How the points look at this view when a share of them is drawn; null without points. With `ahead` as they will look when all of
+   * them are there.
+   */
+  compose(shot: Shot, share: number, ahead = false): Scene | null {
     const { base, palette } = this;
     if (!base || !palette) return null;
     const view = shown(shot);
@@ -219,7 +236,8 @@ export class Core {
     const cloud = this.layer;
     // Points of a sample say little about how dense all of them are, so a detail among densities is measured by itself.
     const measured = this.density && near ? near : base;
-    const { radius, opacity } = look(this.crowdOf(measured, shot) / shot.scale ** 2, measured.loaded);
+    const count = ahead ? measured.total : measured.loaded;
+    const { radius, opacity } = look(this.crowdOf(measured, shot, count) / shot.scale ** 2, count);
     this.radius = radius;
     // Fewer points, each a little stronger: the picture keeps its weight while it moves.
     const full = Math.min(0.95, opacity / Math.sqrt(Math.max(THINNEST, share)));
@@ -249,15 +267,15 @@ export class Core {
     return { cells: this.cells, width, height, transform: within(box, shot.transform, width, height) };
   }
 
-  private crowdOf(cloud: Cloud, { world, transform, scale }: Shot): number {
+  private crowdOf(cloud: Cloud, { world, transform, scale }: Shot, count: number): number {
     // World units of this cloud's box: of the base the whole world.
     const [x0, y0, x1, y1] = cloud.bounds;
     const width = cloud === this.base ? world.width : Math.abs((x1 - x0) * transform.ax) / scale;
     const height = cloud === this.base ? world.height : Math.abs((y1 - y0) * transform.ay) / scale;
     const key = cloud === this.base ? `${width} ${height}` : "";
     const { crowd } = this;
-    if (crowd.cloud !== cloud || crowd.loaded !== cloud.loaded || crowd.world !== key)
-      this.crowd = { cloud, loaded: cloud.loaded, world: key, value: cloud.density({ width, height }) };
+    if (crowd.cloud !== cloud || crowd.count !== count || crowd.world !== key)
+      this.crowd = { cloud, count, world: key, value: cloud.density({ width, height }, count) };
     return this.crowd.value;
   }
 

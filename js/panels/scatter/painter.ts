@@ -1,4 +1,5 @@
 /** When to draw how much: at rest all points, while the view moves as many as there is time for. */
+import { MEASURED } from "./cloud.js";
 import type { Core } from "./core.js";
 import type { Gpu } from "./gpu.js";
 import type { Post, Shot } from "./messages.js";
@@ -24,6 +25,8 @@ export const WORKER_PACE: Pace = { frame: 20, slice: 20, whole: 32 };
 export const PAGE_PACE: Pace = { frame: 9, slice: 8, whole: 24 };
 
 const LEAST_POINTS = 20_000;
+/** While points come, so often a picture of those that are there; the rest of the time goes into the one of all. */
+const PROGRESS_MS = 400;
 const BUFFERS = 2;
 
 const empty = (shot: Shot) => !(shot.size.width > 0 && shot.size.height > 0);
@@ -47,7 +50,10 @@ export class CpuPainter implements Painter {
   private readonly free: ArrayBuffer[] = [];
   private wanted: { id: number; shot: Shot } | null = null;
   private job: Job | null = null;
-  private shown = { key: "", share: 0 };
+  private shown = { key: "", share: 0, view: "", at: -Infinity };
+  /** All points that have come so far, as they will look in the end; who has it need not begin when the last one is there. */
+  private ahead: { view: string; picture: Picture; spent: number } | null = null;
+  private awaited: Shot | null = null; // what it shows
   private perPoint = 3e-5; // milliseconds; measured with each frame
   private readonly channel = new MessageChannel();
   private due = false;
@@ -99,14 +105,63 @@ export class CpuPainter implements Painter {
         this.drop();
         this.idle(wanted.id);
       } else if (this.job && same && (this.job.share >= 1 || wanted.shot.moving)) this.job.id = wanted.id;
+      else if (this.canWait(wanted.shot)) this.idle(wanted.id);
       else this.begin(wanted.id, wanted.shot);
     } else if (this.job?.long && this.job.version !== core.version) this.begin(this.job.id, this.job.shot);
     if (this.job) this.go(this.job);
+    else this.goAhead();
+  }
+
+  /** More points are under way, and the picture of this view is a young one. */
+  private canWait(shot: Shot): boolean {
+    const { core, pace, shown } = this;
+    const grows = !shot.moving && core.growing && this.perPoint * (core.base?.total ?? 0) > pace.whole;
+    this.awaited = grows ? shot : null;
+    return grows && shown.view === keyOf(shot, core.edition) && performance.now() - shown.at < PROGRESS_MS;
+  }
+
+  /** Draws what has come since. */
+  private goAhead(): void {
+    const { core, awaited } = this;
+    if (!awaited || !core.growing || (core.base?.loaded ?? 0) < MEASURED) return;
+    const view = keyOf(awaited, core.edition);
+    if (this.ahead?.view !== view) {
+      this.forget();
+      const scene = core.compose(awaited, 1, true);
+      if (!scene || scene.cloud !== core.base) return;
+      this.ahead = { view, picture: new Picture(scene, this.stamps, (bytes) => this.buffer(bytes)), spent: 0 };
+    }
+    const { ahead } = this;
+    const started = performance.now();
+    const done = ahead.picture.go(this.pace.slice);
+    ahead.spent += performance.now() - started;
+    if (!done) this.later();
+  }
+
+  private forget(): void {
+    if (this.ahead) this.back(this.ahead.picture.raster.bytes.buffer);
+    this.ahead = null;
   }
 
   private begin(id: number, shot: Shot, whole = false): void {
     this.drop();
-    const { core, pace } = this;
+    const { core, pace, ahead } = this;
+    if (ahead && !core.growing) {
+      if (!shot.moving && core.alike && ahead.view === keyOf(shot, core.edition)) {
+        this.ahead = null;
+        this.job = {
+          id,
+          shot,
+          version: core.version,
+          share: 1,
+          picture: ahead.picture,
+          spent: ahead.spent,
+          long: true,
+        };
+        return;
+      }
+      this.forget();
+    }
     const all = this.perPoint * (core.base?.loaded ?? 0);
     const quick = (budget: number) =>
       Math.min(1, Math.max(budget / Math.max(all, 1e-9), LEAST_POINTS / Math.max(1, core.base?.loaded ?? 1)));
@@ -139,7 +194,8 @@ export class CpuPainter implements Painter {
     const { raster, points } = job.picture;
     this.job = null;
     if (points >= LEAST_POINTS) this.perPoint += 0.5 * (job.spent / points - this.perPoint);
-    this.shown = { key: keyOf(job.shot, job.version), share: job.share };
+    const view = keyOf(job.shot, this.core.edition);
+    this.shown = { key: keyOf(job.shot, job.version), share: job.share, view, at: performance.now() };
     const stale = job.version !== this.core.version;
     const { buffer } = raster.bytes;
     const picture = { buffer, stride: raster.stride, rows: raster.rows, margin: MARGIN, size: job.shot.size };
@@ -147,7 +203,7 @@ export class CpuPainter implements Painter {
     this.core.complete = job.share >= 1 && !stale;
     this.core.tell();
     if (this.wanted || job.shot.moving || (job.share >= 1 && !stale)) return;
-    this.begin(job.id, job.shot, !stale);
+    if (!this.canWait(job.shot)) this.begin(job.id, job.shot, !stale);
     this.later();
   }
 
@@ -161,6 +217,7 @@ export class CpuPainter implements Painter {
   dispose(): void {
     this.channel.port1.close();
     this.job = null;
+    this.ahead = null;
     this.wanted = null;
   }
 }

@@ -33,7 +33,7 @@ export class Picture {
   private readonly stamps: readonly Stamp[];
   private readonly ratio: number;
   private readonly rows: Uint8Array;
-  private row: Row | 3 = 0;
+  private row: Row = 0;
   private at = 0; // in the list of the class, or in the points
   private done = 0; // points of the class that are drawn
 
@@ -62,14 +62,15 @@ export class Picture {
     }
     if (!scene.cloud) return true;
     const end = performance.now() + milliseconds;
-    for (; this.row <= FULL; this.row++, this.at = 0, this.done = 0) {
-      const most = thinned(scene.cloud.size(this.row as Row), scene.share);
+    for (; ; this.row++, this.at = 0, this.done = 0) {
+      const most = thinned(scene.cloud.size(this.row), scene.share);
       while (this.done < most) {
-        this.slice(scene.cloud, this.row as Row, most);
+        this.slice(scene.cloud, this.row, most);
         if (performance.now() > end && (this.done < most || this.row < FULL)) return false;
       }
+      // Where all points are of the highest class, those that come later can be drawn on top.
+      if (this.row === FULL) return true;
     }
-    return true;
   }
 
   private slice(cloud: Cloud, row: Row, most: number): void {

@@ -22,6 +22,7 @@ function host(core: Core, painter: Painter): Host {
       if (command.palette) {
         core.palette = command.palette;
         core.version++;
+        core.edition++;
       }
       painter.draw(command.id, command.shot);
     },
