@@ -40,8 +40,8 @@ describe("pages", () => {
     await settled();
     expect(ranges(fake)).toEqual([
       [12, 5],
-      [17, 5],
-      [7, 5],
+      [17, 6],
+      [6, 6],
     ]);
   });
 
@@ -60,13 +60,24 @@ describe("pages", () => {
       for (const one of decoded.splice(0)) one();
       await vi.waitFor(() =>
         expect(ranges(fake).slice(2)).toEqual([
-          [33, 3],
-          [27, 3],
+          [33, 6],
+          [24, 6],
         ]),
       );
     } finally {
       Reflect.deleteProperty(HTMLImageElement.prototype, "decode");
     }
+  });
+
+  it("ahead are asked some at a time while one scrolls steadily, not each by itself", async () => {
+    const { fake, pages } = setup(9000);
+    for (let from = 0; from <= 1200; from += 10) {
+      pages.want({ from, to: from + 50 }, wanted("o", "1"));
+      await settled();
+    }
+    const later = asked(fake).slice(3);
+    expect(later.length).toBeGreaterThan(3);
+    expect(Math.min(...later.map(({ limit }) => limit))).toBeGreaterThanOrEqual(3 * pageSize(128));
   });
 
   it("behind come first when one scrolls up", async () => {
@@ -77,7 +88,7 @@ describe("pages", () => {
     pages.want({ from: 400, to: 450 }, wanted("o", "1"));
     await settled();
     expect(ranges(fake).slice(count)[0]).toEqual([20, 3]);
-    expect(ranges(fake).slice(count)[1]).toEqual([17, 3]);
+    expect(ranges(fake).slice(count)[1]).toEqual([14, 6]);
   });
 
   it("left behind by a scroll are cancelled, and what is in sight is asked next", async () => {

@@ -10,6 +10,8 @@ const KEPT_TILES = 10_000;
 const MOST_IN_SIGHT = 24;
 const MOST_PAGES = 6;
 const MOST_AHEAD = 24;
+// Once a page ahead is missing, so many beyond it come along: else a steady scroll would ask for each page by itself.
+const BEYOND = 3;
 // Between asking and seeing; what will have left the screen by then is not asked.
 const UNDERWAY_MS = 100;
 // Longer ago than this, tiles no longer move.
@@ -236,8 +238,8 @@ export class Pages {
       return (downwards ? pages : pages.reverse()).filter((index) => passing === 0 || !gone(index));
     };
     const inSight = there(from, to, down);
-    const below = there(to + 1, to + ahead, true);
-    const above = there(from - ahead, from - 1, false);
+    const below = there(to + 1, to + ahead + BEYOND, true);
+    const above = there(from - ahead - BEYOND, from - 1, false);
     const stamp = this.#stamp();
     // Pictures of a page seen long ago may have left the cache meanwhile.
     const fresh = (index: number): boolean => {
@@ -249,7 +251,11 @@ export class Pages {
     const stale = (index: number): boolean => !fresh(index);
     const wanted = firstRun(inSight, missing, MOST_IN_SIGHT) ?? firstRun(inSight, stale, MOST_IN_SIGHT);
     if (wanted !== null || this.#painting > 0) return wanted;
-    return firstRun(down ? below : above, stale, MOST_PAGES) ?? firstRun(down ? above : below, stale, MOST_PAGES);
+    const runs = [below, above].map((pages) => {
+      const first = pages.find(stale);
+      return first !== undefined && this.#near(first) ? firstRun(pages, stale, MOST_PAGES) : null;
+    });
+    return (down ? runs : runs.reverse()).find((run) => run !== null) ?? null;
   }
 
   async #next(): Promise<void> {
