@@ -262,3 +262,11 @@ def test_the_middle_of_a_hundred_thousand_pictures_is_there_at_once(lab: Lab, pi
     shown = notebook.page.evaluate(IN_SIGHT)
     sizes = dict(notebook.value("session.sql('SELECT sample_id, width_px FROM sample').fetchall()"))
     assert {name: width for name, _, width in shown} == {name: sizes[name] for name, _, _ in shown}, json.dumps(shown)
+    # A tall picture stays in its square, or it would cover what stands under it.
+    boxes = notebook.page.evaluate(
+        """() => [...document.querySelectorAll('[data-dataide-panel=grid] .dataide-tile-picture')].map(square => {
+            const [outer, inner] = [square, square.querySelector('img')].map(node => node.getBoundingClientRect());
+            return [outer.width, outer.height, inner.width, inner.height];
+        })"""
+    )
+    assert len(boxes) > 11 and all(max(box) - min(box) < 1 for box in boxes), boxes
