@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dataide.inference.client import EmbedReport
     from dataide.inference.identity import ModelLike
     from dataide.inference.job import Job
+    from dataide.inference.kernel import Kernel
     from dataide.widgets.facets import Facets
     from dataide.widgets.grid import Grid
     from dataide.widgets.inspector import Inspector
@@ -75,10 +76,12 @@ class View(core_view.View):
             ModelError: none of the samples has a picture, or the model cannot be had, or failed.
         """
         from dataide.inference.client import embed
+        from dataide.inference.kernel import kernel_of
 
         context, nos = self._context, with_pictures(self._context.database, self.nos())
+        options.setdefault("kernel", kernel_of(context))
         job = embed(context.database, context.media, nos, model, name=name, wait=False, **options)
-        return _shown(context, job, len(nos), progress, wait)
+        return _shown(job, len(nos), progress, wait)
 
     def project(
         self,
@@ -103,7 +106,7 @@ class View(core_view.View):
         context, nos = self._context, self.nos()
         vectors = named(context, embedding)
         job = project(context.database, nos, method, embedding=vectors, wait=False, **options)
-        done = _shown(context, job, len(nos), progress, wait)
+        done = _shown(job, len(nos), progress, wait)
         if wait:
             Workspace.of(context).places.prepare()
         return done
@@ -125,7 +128,9 @@ class View(core_view.View):
             asked = to.nos()
             vector, said = mean_vector(database, name, asked), samples(len(asked))
         else:
-            vector, no = query_vector(database, name, to, model=model)
+            from dataide.inference.kernel import kernel_of
+
+            vector, no = query_vector(database, name, to, model=model, kernel=kernel_of(self._context))
             asked = np.asarray([] if no is None else [no], dtype=np.uint32)
             said = str(to) if isinstance(to, str | os.PathLike) else "a picture"
         among[asked[asked < len(among)]] = False  # everything is most similar to itself
@@ -265,6 +270,16 @@ class Session(WaysIn):
         """Gives each sample a vector; see `View.embed`."""
         return self._all().embed(model, **options)
 
+    @property
+    def kernel(self) -> Kernel:
+        """The process that computes for this session: device, pid, memory, models, queue, rate; restart(), stop().
+
+        It starts when it is first needed, and ends with the session.
+        """
+        from dataide.inference.kernel import kernel_of
+
+        return kernel_of(self.context)
+
     def project(self, method: str = "auto", **options: Any) -> ProjectReport | Job[ProjectReport]:
         """Lays all samples out on a map; see `View.project`."""
         return self._all().project(method, **options)
@@ -389,26 +404,26 @@ class Session(WaysIn):
 _sessions: Registry[Session] = Registry()
 
 
-def _shown(context: Context, job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:
-    """Shows a long work in the panels of the session and, while its cell waits, there."""
+def _shown(job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:
+    """Shows a long work where its cell waits for it; panels and `job` itself show it in any case."""
     from dataide.formats.progress import Progress
+    from dataide.widgets.jobs import awaited
 
-    bar = Progress(job.verb, progress if wait else False, total)
+    if callable(progress):
+        bar = Progress(job.verb, progress, total)
 
-    def show(done: int, total: int, sentence: str) -> None:
-        bar.total = total
-        bar.update(done)
-        hub = context.attached.get("hub")
-        if hub is not None:
-            hub.progress(job.verb.lower(), sentence, done, total, finished=job.finished or done >= total)
+        def show(done: int, total: int, sentence: str) -> None:
+            bar.total = total
+            bar.update(done)
 
-    if not wait:
+        if wait:
+            report = job.complete(show)
+            bar.finish(job.done, repr(report))
+            return report
         job.watch(show)
+    if not wait:
         return job
-    report = job.complete(show)
-    bar.finish(job.done, repr(report))
-    show(job.done, job.total, job.sentence)
-    return report
+    return awaited(job) if progress else job.complete()
 
 
 def open(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dataide.errors import DataideError
 
-_BASE = ("duckdb", "pyarrow", "pandas", "numpy", "pillow", "anywidget", "ipywidgets", "bokeh")
+_BASE = ("duckdb", "pyarrow", "pandas", "numpy", "pillow", "anywidget", "ipywidgets", "tqdm", "bokeh")
 _EXTRAS = {"ml": ("torch", "torchvision", "umap-learn", "scikit-learn"), "lab": ("jupyterlab",)}
 _NOTEBOOK_VERSION = 4
 

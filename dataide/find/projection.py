@@ -266,21 +266,22 @@ def _packed(**arrays: np.ndarray) -> bytes:
 
 
 def _umap(job: Job[ProjectReport], rows: np.ndarray) -> np.ndarray:
-    child = Child(contract.Load("umap", "umap", threads=cores()))
+    child = Child(contract.Start("cpu", cores()), blas_threads=cores())
     try:
         job.on_cancel(child.end)
         layout = contract.Layout(len(rows), rows.shape[1], NEIGHBOURS, MINIMUM_DISTANCE, SEED)
         child.send(layout, np.ascontiguousarray(rows, np.float32).data.cast("B"))
-        while True:
-            message, body = child.receive()
+        while (frame := child.receive()) is not None:
+            message, body = frame
             if isinstance(message, contract.Note):
                 job.advance(0, len(rows), message.sentence)
             elif isinstance(message, contract.Places):
                 return np.frombuffer(body, np.float32).reshape(message.count, 2)
-    except ModelError:
+            elif isinstance(message, contract.Failed):
+                raise ModelError(message.message, hint=message.hint, code=message.code)
         if job.cancelled:
-            raise ModelError("The projection was stopped; nothing has changed.", code="cancelled") from None
-        raise
+            raise ModelError("The projection was stopped; nothing has changed.", code="cancelled")
+        raise child.obituary("umap")
     finally:
         child.close()
 

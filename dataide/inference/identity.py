@@ -62,14 +62,19 @@ def identify(model: ModelLike, name: str | None = None) -> Identity:
             f"A {type(model).__name__} is no model.",
             hint="Give 'auto', a name of torchvision such as 'resnet18', or a function from pictures to an array.",
         )
-    called, qualified, code = _described(model)
+    called, revision = revision_of(model)
     title = name or re.sub(r"\W+", "_", called).strip("_") or "model"
     if title == descriptor.NAME and name is None:
         raise ModelError("A function called 'auto' would take the place of the model 'auto'.", hint="Give name='…'.")
-    revision = f"{qualified}#{hashlib.blake2b(code, digest_size=6).hexdigest()}"
     pickled = _pickled(model)
     note = None if pickled else f"{title} is defined in this notebook, so it runs in this process"
     return Identity("callable", title, called, revision, pickled, model, note)
+
+
+def revision_of(function: Callable[..., Any]) -> tuple[str, str]:
+    """What a callable is called, and its revision, which is another one when its code is."""
+    called, qualified, code = _described(function)
+    return called, f"{qualified}#{hashlib.blake2b(code, digest_size=6).hexdigest()}"
 
 
 def _pickled(function: Callable[..., Any]) -> bytes:

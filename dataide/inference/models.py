@@ -1,4 +1,4 @@
-"""Models as the inference process runs them: encoded pictures in, vectors out."""
+"""Models as the inference process runs them: encoded pictures in, named arrays out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dataide.errors import DataideError, ModelError, closest
-from dataide.inference import contract, descriptor
+from dataide.inference import contract, descriptor, machine
+from dataide.inference.identity import revision_of
 from dataide.storage import pictures
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Problem = tuple[int, str, str]  # position in the batch, code, reason
+Arrays = contract.Arrays
+Problem = contract.Problem
 Say = Callable[[str], None]
+_OWN_PATH = tuple(sys.path)
 
 
 class Model(Protocol):
@@ -30,29 +33,28 @@ class Model(Protocol):
         """Decodes; runs on several threads at once."""
         ...
 
-    def compute(self, prepared: Any) -> np.ndarray:
-        """Vectors of a prepared batch, float32 N x dimension; runs on one thread."""
+    def compute(self, prepared: Any) -> Arrays:
+        """What it makes of a prepared batch; runs on one thread. An embedding: "vectors", float32 N x dimension."""
         ...
 
 
-def load(message: contract.Load, body: bytes, say: Say) -> Model:
+def load(message: contract.Load, body: bytes, say: Say, device: str = "auto", threads: int = 1) -> Model:
     """Loads the model that a message names.
 
     Raises:
         ModelError: it cannot be had.
     """
-    if message.model == "auto":
+    if message.kind == "auto":
         return Descriptor()
-    if message.model == "torchvision":
-        return Torchvision(message.name, message.threads, say)
-    for entry in message.search_path:
-        if entry not in sys.path:
-            sys.path.append(entry)
+    if message.kind == "torchvision":
+        return Torchvision(message.name, threads, say, device)
+    # In place of what another callable needed: the notebook may be in another folder now.
+    sys.path[:] = [*_OWN_PATH, *(entry for entry in message.search_path if entry not in _OWN_PATH)]
     try:
         function = pickle.loads(body)
     except Exception as error:
         raise ModelError(
-            f"{message.name} cannot be loaded in another process: {_last_words(error)}", code="not_portable"
+            f"{message.name} cannot be loaded in another process: {last_words(error)}", code="not_portable"
         ) from None
     return Function(function, message.name)
 
@@ -79,8 +81,8 @@ class Descriptor:
         images, problems = decode(data, descriptor.DECODE_SIDE_PX)
         return descriptor.describe(images), problems
 
-    def compute(self, prepared: np.ndarray) -> np.ndarray:
-        return prepared
+    def compute(self, prepared: np.ndarray) -> Arrays:
+        return {"vectors": prepared}
 
 
 class Function:
@@ -90,23 +92,30 @@ class Function:
     dimension = 0
 
     def __init__(self, function: Callable[[list[Image.Image]], Any], name: str) -> None:
+        self.code = revision_of(function)[1]
         self._function = function
         self._name = name
+        self._halving = Halving()
 
     def prepare(self, data: Sequence[bytes]) -> tuple[list[Image.Image], list[Problem]]:
         return decode(data, None)
 
-    def compute(self, prepared: list[Image.Image]) -> np.ndarray:
+    def compute(self, prepared: list[Image.Image]) -> Arrays:
         if not prepared:
-            return np.empty((0, self.dimension), np.float32)
+            return {"vectors": np.empty((0, self.dimension), np.float32)}
+        return {"vectors": self._halving(self._vectors, prepared)}
+
+    def _vectors(self, prepared: list[Image.Image]) -> np.ndarray:
         try:
             result = self._function(prepared)
             if hasattr(result, "detach"):  # a torch tensor, perhaps on a GPU and with a gradient
                 result = result.detach().cpu().float().numpy()
             vectors = np.asarray(result, np.float32)
         except Exception as error:
+            if out_of_memory(error) and len(prepared) > 1:
+                raise
             raise ModelError(
-                f"{self._name} failed on a batch of {len(prepared)} pictures: {_last_words(error)}.", code="callable"
+                f"{self._name} failed on a batch of {len(prepared)} pictures: {last_words(error)}.", code="callable"
             ) from error
         self._check(vectors, len(prepared))
         self.dimension = vectors.shape[1]
@@ -129,20 +138,20 @@ class Function:
 class Torchvision:
     """A classifier of torchvision with its published weights, without its last layer."""
 
-    def __init__(self, name: str, threads: int, say: Say) -> None:
+    def __init__(self, name: str, threads: int, say: Say, device: str) -> None:
         say("importing torch")
         try:
             import torch
             import torchvision
         except ImportError as error:
             raise ModelError(
-                f"The model {name!r} needs torch and torchvision ({_last_words(error)}).",
+                f"The model {name!r} needs torch and torchvision ({last_words(error)}).",
                 hint="pip install 'dataide[ml]', or use model='auto', which needs neither.",
                 code="missing_extra",
             ) from None
         except Exception as error:
             raise ModelError(
-                f"torch and torchvision do not fit together ({_last_words(error)}).",
+                f"torch and torchvision do not fit together ({last_words(error)}).",
                 hint="pip install --upgrade --force-reinstall torch torchvision",
             ) from None
         self._torch = torch
@@ -157,10 +166,17 @@ class Torchvision:
             )
         weights = torchvision.models.get_model_weights(name).DEFAULT
         self.revision = f"{name}/{weights.name}"
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise ModelError(
+                f"torch cannot use {device!r} here.",
+                hint="Install a torch that fits the GPU's driver, or compute on the CPU.",
+                code="no_device",
+            )
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self._halving = Halving()
         self._transform = weights.transforms()
         self._network = self._with_weights(torchvision.models.get_model, name, weights, say)
-        self._network.eval().to(self._device)
+        self._network.eval().to(self.device)
         probe = self._transform(torch.zeros(3, 64, 64, dtype=torch.uint8))
         self.dimension = int(self._forward(probe[None]).shape[1])
 
@@ -169,21 +185,17 @@ class Torchvision:
         images, problems = decode(data, 640)
         return (self._torch.stack([self._transform(image) for image in images]) if images else None), problems
 
-    def compute(self, prepared: Any) -> np.ndarray:
+    def compute(self, prepared: Any) -> Arrays:
         if prepared is None:
-            return np.empty((0, self.dimension), np.float32)
+            return {"vectors": np.empty((0, self.dimension), np.float32)}
         try:
-            return self._forward(prepared)
+            return {"vectors": self._halving(self._forward, prepared)}
         except RuntimeError as error:
-            # Out of memory: half the batch needs half of it.
-            if "out of memory" not in str(error) or len(prepared) == 1:
-                raise ModelError(f"The model failed: {_last_words(error)}") from error
-            half = len(prepared) // 2
-            return np.concatenate([self.compute(prepared[:half]), self.compute(prepared[half:])])
+            raise ModelError(f"The model failed: {last_words(error)}") from error
 
     def _forward(self, batch: Any) -> np.ndarray:
         with self._torch.inference_mode():
-            vectors: np.ndarray = self._network(batch.to(self._device)).flatten(1).float().cpu().numpy()
+            vectors: np.ndarray = self._network(batch.to(self.device)).flatten(1).float().cpu().numpy()
         return vectors
 
     def _with_weights(self, build: Callable[..., Any], name: str, weights: Any, say: Say) -> Any:
@@ -200,7 +212,7 @@ class Torchvision:
             )
             raise ModelError(
                 f"The weights of {name} ({weights.name}) {'cannot be read' if there else 'cannot be downloaded'}: "
-                f"{_last_words(error)}.",
+                f"{last_words(error)}.",
                 hint=f"{cure}, or use model='auto', which needs no weights.",
                 code="no_weights",
             ) from None
@@ -211,6 +223,40 @@ class Torchvision:
         return network
 
 
-def _last_words(error: BaseException) -> str:
+class Halving:
+    """Computes a batch in as large parts as fit into memory; what did not fit once is not tried again."""
+
+    def __init__(self) -> None:
+        self._largest = sys.maxsize
+
+    def __call__(self, compute: Callable[[Any], np.ndarray], batch: Any) -> np.ndarray:
+        """Vectors of a batch; `compute` raises what torch raises when memory is short."""
+        parts: list[np.ndarray] = []
+        done = 0
+        while done < len(batch):
+            part = batch[done : done + self._largest]
+            try:
+                parts.append(compute(part))
+            except Exception as error:
+                if not out_of_memory(error) or len(part) == 1:
+                    raise
+                self._largest = len(part) // 2
+            else:
+                done += len(part)
+                continue
+            # Outside of the handler: the traceback held what had been computed.
+            cuda = machine.cuda_in_use()
+            if cuda is not None:
+                cuda.empty_cache()
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a GPU's memory was too small: torch says so in words, whichever type it raises."""
+    return isinstance(error, RuntimeError) and "out of memory" in str(error)
+
+
+def last_words(error: BaseException) -> str:
+    """Type and message of an error, on one line."""
     text = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""The kernel's hold on one inference process."""
+"""The hold on one inference process: starting it, talking to it, ending it, and saying how it ended."""
 
 from __future__ import annotations
 
@@ -37,25 +37,23 @@ def cores() -> int:
 
 
 class Child:
-    """One inference process with one model.
+    """One inference process.
 
     Args:
-        load: the model.
-        body: the pickle of a callable.
+        start: where it computes, and with how many threads.
+        blas_threads: of numpy's own matrix products: 1 where several threads make them at once.
     """
 
-    def __init__(self, load: contract.Load, body: bytes = b"") -> None:
-        self.load = load
+    def __init__(self, start: contract.Start, *, blas_threads: int = 1) -> None:
         # What libraries print. Into a pipe that nobody reads they could print only so much.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child
-        compute = "1" if load.model == "auto" else str(load.threads)
         environment = {
             **os.environ,
             # Libraries that each start a thread per core slow each other down, and idle ones would spin on busy cores.
-            "OMP_NUM_THREADS": compute,
-            "OPENBLAS_NUM_THREADS": compute,
-            "MKL_NUM_THREADS": compute,
-            "NUMBA_NUM_THREADS": str(load.threads),
+            "OMP_NUM_THREADS": str(start.threads),
+            "OPENBLAS_NUM_THREADS": str(blas_threads),
+            "MKL_NUM_THREADS": str(start.threads),
+            "NUMBA_NUM_THREADS": str(start.threads),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONUNBUFFERED": "1",
         }
@@ -65,22 +63,21 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=environment,
-            start_new_session=True,  # Ctrl-C in a terminal goes to the kernel alone, which ends the child in order
+            start_new_session=True,  # Ctrl-C in a terminal goes to the notebook alone, which ends the child in order
         )
-        self._closing = False
         self._sending = threading.Lock()
-        self.send(load, body)
+        self.send(start)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     @property
-    def closing(self) -> bool:
-        return self._closing
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
-    def send(self, message: contract.Message, body: bytes | memoryview | Sequence[bytes] = b"") -> bool:
-        """Sends one message; False when the child is gone, which `receive` then explains."""
+    def send(self, message: contract.Message, body: bytes | memoryview | Sequence[bytes | memoryview] = b"") -> bool:
+        """Sends one message; False when the child is gone, which `receive` then says."""
         assert self._process.stdin is not None
         with self._sending:
             try:
@@ -89,27 +86,20 @@ class Child:
                 return False
         return True
 
-    def receive(self) -> tuple[contract.Message, bytearray]:
-        """The next message of the child.
+    def receive(self) -> tuple[contract.Message, bytearray] | None:
+        """The next message of the child; None when it is gone, which `obituary` explains.
 
         Raises:
-            ModelError: the child said that it cannot go on, or it died (code child_died).
+            ProtocolError: it said something that is no message.
         """
         assert self._process.stdout is not None
         try:
-            frame = contract.read(self._process.stdout)
+            return contract.read(self._process.stdout)
         except (OSError, ValueError):
-            frame = None
-        if frame is None:
-            raise self._obituary()
-        if isinstance(frame[0], contract.Failed):
-            failed = frame[0]
-            raise ModelError(failed.message, hint=failed.hint, code=failed.code)
-        return frame
+            return None
 
     def end(self) -> None:
         """Ends the child: politely by closing its input, and by force after a second."""
-        self._closing = True
         process = self._process
         # Closing while another thread is inside write() would wait for it; that thread ends when the child does.
         if self._sending.acquire(timeout=0.5):
@@ -126,14 +116,15 @@ class Child:
         process.wait()
 
     def close(self) -> None:
-        """Ends the child and closes everything held for it."""
+        """Ends the child and closes everything held for it; not while another thread is in `receive`."""
         self.end()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
                     stream.close()
 
-    def _obituary(self) -> ModelError:
+    def obituary(self, name: str) -> ModelError:
+        """How the child ended, for somebody who waited for the model or the layout of this name."""
         process = self._process
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
@@ -144,7 +135,7 @@ class Child:
             how = f"ended by itself with status {code}"
         said = self._last_line()
         return ModelError(
-            f"The process that computes {self.load.name!r} {how}{f': {said}' if said else ''}.",
+            f"The process that computes {name!r} {how}{f': {said}' if said else ''}.",
             hint="What was committed is kept; the same call goes on where it stopped. "
             "If it ends again, memory may be short: try a smaller batch_size.",
             code="child_died",

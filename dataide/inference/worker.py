@@ -1,4 +1,9 @@
-"""The inference process. It knows nothing of the session: pictures come in, vectors go out."""
+"""The inference process. It knows nothing of the session: pictures come in, named arrays go out.
+
+One thread receives and never waits for anything else. Several decode, one more decodes only for the interactive lane,
+one loads models, and the main thread computes: always the interactive lane first, so that a single picture waits for
+one batch at most.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,25 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from dataide.errors import DataideError, ModelError
-from dataide.inference import contract, models
+from dataide.inference import contract, machine, models
+from dataide.inference.user_modules import UserModules
+
+LANES: tuple[contract.Lane, ...] = ("interactive", "bulk")
+RATE_OVER_S = 10.0
 
 
 def main() -> None:
-    """Serves the kernel over standard input and output until the input ends."""
+    """Serves over standard input and output until the input ends."""
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # What libraries and the user's functions print must not stand between the frames.
     os.dup2(2, 1)
@@ -38,83 +50,238 @@ def _serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
     first = contract.read(incoming)
     if first is None:
         return
-    load, body = first
-    assert isinstance(load, contract.Load)
+    start = first[0]
+    assert isinstance(start, contract.Start)
+    device = machine.device(start.device)
+    contract.write(outgoing, contract.Started(device, machine.memory_bytes(), machine.versions()))
+    frame = contract.read(incoming)
+    if frame is None:
+        return
+    if isinstance(frame[0], contract.Layout):
+        from dataide.inference import layout
+
+        layout.serve(frame[0], frame[1], incoming, outgoing)
+        return
+    server = Server(outgoing, start.device, start.threads)
+    threading.Thread(target=_receive, args=(server, frame, incoming), name="receive", daemon=True).start()
+    server.compute_for_ever()
+
+
+def _receive(server: Server, frame: tuple[contract.Message, bytearray] | None, incoming: BinaryIO) -> None:
     try:
-        if load.model == "umap":
-            _serve_layouts(incoming, outgoing, load)
+        while frame is not None:
+            server.take(*frame)
+            frame = contract.read(incoming)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)  # the other side has closed or is gone
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """One batch on its way: its pictures until they are decoded, then what the model makes of them."""
+
+    message: contract.Pictures
+    model: models.Model
+    body: bytearray | None
+    prepared: Any = None
+    problems: Sequence[models.Problem] = ()
+    decoded: bool = False
+
+
+class Server:
+    """The models of this process and the work that waits for them."""
+
+    def __init__(self, outgoing: BinaryIO, device: str, threads: int) -> None:
+        self._outgoing = outgoing
+        self._writing = threading.Lock()
+        self._device = device  # as asked for; a model that is loaded knows what "auto" has come to
+        self._shown = machine.device(device)
+        self._threads = threads
+        self._models: dict[str, models.Model] = {}
+        self._names: dict[str, str] = {}
+        self._changed = threading.Condition()
+        self._encoded: dict[str, deque[Work]] = {lane: deque() for lane in LANES}
+        self._waiting: dict[str, deque[Work]] = {lane: deque() for lane in LANES}
+        self._failed: set[int] = set()  # until their Cancel comes
+        self._loads: queue.SimpleQueue[tuple[contract.Load, bytes]] = queue.SimpleQueue()
+        self._user_modules = UserModules()
+        self._stale: set[str] = set()
+        self._computed: deque[tuple[float, int]] = deque()
+        # The last one keeps a single picture from waiting behind batches that are being decoded.
+        for lanes in [LANES] * threads + [LANES[:1]]:
+            threading.Thread(target=self._decode_for_ever, args=(lanes,), name="decode", daemon=True).start()
+        threading.Thread(target=self._load_for_ever, name="load", daemon=True).start()
+
+    # The receiving thread ------------------------------------------------------------------------------------------
+
+    def take(self, message: contract.Message, body: bytearray) -> None:
+        """Takes one message; returns at once."""
+        if isinstance(message, contract.Pictures):
+            self._queue(message, body)
+        elif isinstance(message, contract.Load):
+            self._loads.put((message, bytes(body)))
+        elif isinstance(message, contract.Cancel):
+            with self._changed:
+                self._drop(message.request)
+                self._failed.discard(message.request)
+        elif isinstance(message, contract.Unload):
+            with self._changed:
+                self._models.pop(message.key, None)
+                self._names.pop(message.key, None)
+        elif isinstance(message, contract.Ask):
+            self._say(self._health(message.request))
         else:
-            model = models.load(load, bytes(body), lambda sentence: contract.write(outgoing, contract.Note(sentence)))
-            contract.write(outgoing, contract.Ready(model.revision, model.dimension))
-            _serve_pictures(incoming, outgoing, model, load.threads)
-    except DataideError as error:
-        contract.write(outgoing, contract.Failed(error.code, error.message, error.hint))
-        contract.read(incoming)  # the kernel closes when it has read this
+            raise TypeError(f"{message.KIND} is nothing that this process can be told")
 
+    def _queue(self, message: contract.Pictures, body: bytearray) -> None:
+        with self._changed:
+            if message.request in self._failed:
+                return
+            model = self._models.get(message.key)
+            if model is not None:
+                work = Work(message, model, body)
+                self._encoded[message.lane].append(work)
+                self._waiting[message.lane].append(work)
+                self._changed.notify_all()
+                return
+        self._fail(message.request, ModelError("The model is not loaded any more.", hint="Call again."))
 
-def _serve_pictures(incoming: BinaryIO, outgoing: BinaryIO, model: models.Model, threads: int) -> None:
-    waiting: queue.Queue[tuple[contract.Pictures, Future[tuple[Any, list[models.Problem]]]]] = queue.Queue(threads + 1)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    def _health(self, request: int) -> contract.Health:
+        with self._changed:
+            queued: dict[str, int] = {lane: len(self._waiting[lane]) for lane in LANES}
+            names, computed = dict(self._names), list(self._computed)
+        now = time.monotonic()
+        recent = [(at, count) for at, count in computed if now - at < RATE_OVER_S]
+        # The first batch only says when the others began.
+        span = now - recent[0][0] if len(recent) > 1 else 0.0
+        rate = sum(count for _, count in recent[1:]) / span if span > 0 else 0.0
+        used, total = machine.device_memory(self._shown)
+        return contract.Health(
+            request, machine.named(self._shown), machine.resident_bytes(), used, total, names, queued, rate
+        )
 
-    def receive() -> None:
-        while (frame := contract.read(incoming)) is not None:
-            message, body = frame
-            assert isinstance(message, contract.Pictures)
-            waiting.put((message, pool.submit(model.prepare, _cut(body, message.sizes))))
-        os._exit(0)  # the kernel has closed or is gone
+    # The loading thread --------------------------------------------------------------------------------------------
 
-    threading.Thread(target=receive, name="receive", daemon=True).start()
-    while True:
-        message, future = waiting.get()
-        prepared, problems = future.result()
-        vectors = np.ascontiguousarray(model.compute(prepared), np.float32)
-        answer = contract.Vectors(message.batch, model.dimension, problems)
-        contract.write(outgoing, answer, vectors.tobytes())
+    def _load_for_ever(self) -> None:
+        while True:
+            load, body = self._loads.get()
+            try:
+                model = self._model(load, body)
+                self._say(contract.Ready(load.request, load.key, model.revision, model.dimension))
+            except BaseException as error:
+                self._fail(load.request, error, load.name)
+
+    def _model(self, load: contract.Load, body: bytes, *, again: bool = False) -> models.Model:
+        if load.kind == "callable" and self._user_modules.forget_if_changed():
+            self._stale |= set(self._models)
+        model = self._models.get(load.key)
+        if model is not None and not (load.kind == "callable" and load.key in self._stale):
+            return model
+        model = models.load(
+            load,
+            body,
+            lambda sentence: self._say(contract.Note(load.request, load.key, sentence)),
+            self._device,
+            self._threads,
+        )
+        if isinstance(model, models.Function) and model.code != load.options.get("revision") and not again:
+            # Another module of the same name, of a folder that the notebook has left: import it anew, once.
+            self._user_modules.forget()
+            return self._model(load, body, again=True)
+        self._user_modules.note()
+        with self._changed:
+            self._models[load.key] = model
+            self._names[load.key] = load.name
+            self._stale.discard(load.key)
+            self._shown = getattr(model, "device", self._shown)
+        return model
+
+    # The decoding threads ------------------------------------------------------------------------------------------
+
+    def _decode_for_ever(self, lanes: Sequence[str]) -> None:
+        while True:
+            with self._changed:
+                while not (lane := next((lane for lane in lanes if self._encoded[lane]), None)):
+                    self._changed.wait()
+                work = self._encoded[lane].popleft()
+            body, work.body = work.body, None
+            assert body is not None
+            try:
+                work.prepared, work.problems = work.model.prepare(_cut(body, work.message.sizes))
+            except BaseException as error:
+                self._fail(work.message.request, error, self._names.get(work.message.key, "The model"))
+            del body
+            with self._changed:
+                work.decoded = True
+                self._changed.notify_all()
+            del work
+
+    # The main thread -----------------------------------------------------------------------------------------------
+
+    def compute_for_ever(self) -> None:
+        """Computes one batch after the other."""
+        while True:
+            with self._changed:
+                while (work := self._next()) is None:
+                    self._changed.wait()
+            message = work.message
+            try:
+                outcome = work.model.compute(work.prepared)
+                entries, parts = contract.packed(outcome)
+            except BaseException as error:
+                self._fail(message.request, error, self._names.get(message.key, "The model"))
+                continue
+            # Before the answer: who has it may ask for the rate at once.
+            with self._changed:
+                self._computed.append((time.monotonic(), len(message.sizes)))
+                while self._computed[-1][0] - self._computed[0][0] > RATE_OVER_S:
+                    self._computed.popleft()
+            self._say(contract.Outcome(message.request, message.batch, entries, list(work.problems)), parts)
+            del work, outcome, parts
+
+    def _next(self) -> Work | None:
+        """The first decoded batch of the first lane that has one; the batches of a request keep their order."""
+        for lane in LANES:
+            behind: set[int] = set()
+            for work in self._waiting[lane]:
+                if work.decoded and work.message.request not in behind:
+                    self._waiting[lane].remove(work)
+                    return work
+                behind.add(work.message.request)
+        return None
+
+    # All -----------------------------------------------------------------------------------------------------------
+
+    def _drop(self, request: int) -> None:
+        for queues in (self._encoded, self._waiting):
+            for lane in LANES:
+                queues[lane] = deque(work for work in queues[lane] if work.message.request != request)
+
+    def _fail(self, request: int, error: BaseException, name: str = "The model") -> None:
+        """Ends a request that cannot go on; the process and the other requests do."""
+        if not isinstance(error, DataideError):
+            traceback.print_exception(error)
+            error = ModelError(f"{name} failed: {models.last_words(error)}.")
+        with self._changed:
+            self._failed.add(request)
+            self._drop(request)
+        self._say(contract.Failed(request, error.code, error.message, error.hint))
+
+    def _say(self, message: contract.Message, body: Sequence[bytes | memoryview] = ()) -> None:
+        try:
+            with self._writing:
+                contract.write(self._outgoing, message, body)
+        except BrokenPipeError:
+            os._exit(0)  # nobody listens any more
 
 
 def _cut(body: bytearray, sizes: list[int]) -> list[bytes]:
     ends = np.cumsum([0, *sizes]).tolist()
     view = memoryview(body)
     return [bytes(view[start:end]) for start, end in itertools.pairwise(ends)]
-
-
-def _serve_layouts(incoming: BinaryIO, outgoing: BinaryIO, load: contract.Load) -> None:
-    frame = contract.read(incoming)
-    if frame is None:
-        return
-    layout, body = frame
-    assert isinstance(layout, contract.Layout)
-    threading.Thread(target=_end_with, args=(incoming,), name="receive", daemon=True).start()
-    contract.write(outgoing, contract.Note("loading umap, which compiles itself when it is first used"))
-    try:
-        import umap
-    except Exception as error:
-        raise ModelError(
-            f"umap-learn cannot be loaded: {type(error).__name__}: {error}",
-            hint="pip install 'dataide[ml]', or use method='pca'.",
-            code="missing_extra",
-        ) from None
-    vectors = np.frombuffer(body, np.float32).reshape(layout.count, layout.dimension)
-    contract.write(outgoing, contract.Note(f"laying out {layout.count:,} samples"))
-    reducer = umap.UMAP(
-        n_neighbors=min(layout.neighbours, layout.count - 1),
-        min_dist=layout.minimum_distance,
-        metric="cosine",
-        random_state=layout.seed,
-        n_jobs=1,  # umap-learn gives the same map twice only on one thread
-        init="spectral" if layout.count > 50 else "random",
-    )
-    try:
-        places = np.ascontiguousarray(reducer.fit_transform(vectors), np.float32)
-    except Exception as error:
-        raise ModelError(f"UMAP failed: {type(error).__name__}: {error}", hint="Use method='pca'.") from None
-    contract.write(outgoing, contract.Places(len(places)), places.tobytes())
-    contract.read(incoming)
-
-
-def _end_with(incoming: BinaryIO) -> None:
-    contract.read(incoming)
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dataide.errors import ReadOnly
+from dataide.errors import ModelError, ReadOnly
+from dataide.storage import arrow_arrays
 from dataide.storage.database import registered
 
 if TYPE_CHECKING:
@@ -112,19 +114,46 @@ def pending(database: Database, known: Embedding | None, nos: np.ndarray) -> Pen
 
 
 def store(cursor: Cursor, into: Embedding, nos: np.ndarray, media_revisions: np.ndarray, vectors: np.ndarray) -> None:
-    """Writes vectors, inside the caller's `write()`; earlier ones of the same samples are replaced."""
+    """Writes vectors, inside the caller's `write()`; earlier ones of the same samples are replaced.
+
+    Args:
+        cursor: the cursor that `write()` gave.
+        into: the embedding.
+        nos: whose they are, each once.
+        media_revisions: of which of their pictures.
+        vectors: float32, len(nos) x dimension, finite.
+
+    Raises:
+        ModelError: a number is infinite or none.
+    """
     import pyarrow as pa
 
-    flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
-    batch = pa.table(
-        {
-            "sample_no": pa.array(np.ascontiguousarray(nos, np.uint32)),
-            "media_revision": pa.array(np.ascontiguousarray(media_revisions, np.uint32)),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, into.dimension),
-        }
-    )
-    with registered(cursor, {"batch": batch}):
-        cursor.execute(f"DELETE FROM {into.table} WHERE sample_no IN (SELECT sample_no FROM batch)")
+    checked = np.ascontiguousarray(vectors, np.float32)
+    wrong = _first_not_finite(checked)
+    if wrong is not None:
+        raise ModelError(
+            f"The vector of sample number {int(nos[wrong])} has numbers that are infinite or not numbers.",
+            hint="Look at what the model gives for this picture; nothing of this batch was written.",
+            code="not_finite",
+        )
+    numbers = arrow_arrays.numbers(nos, np.uint32)
+    columns = {
+        "sample_no": numbers,
+        "media_revision": arrow_arrays.numbers(media_revisions, np.uint32),
+        "vector": pa.FixedSizeListArray.from_arrays(
+            arrow_arrays.numbers(checked.reshape(-1), np.float32), into.dimension
+        ),
+    }
+    # Two frames: whoever asks for numbers only would have the vectors taken in hand as well.
+    frames = {"batch": pa.table(columns), "arriving": pa.table({"sample_no": numbers})}
+    with registered(cursor, frames):
+        cursor.execute(f"DELETE FROM {into.table} WHERE sample_no IN (SELECT sample_no FROM arriving)")
+        replaced = cursor.fetchall()
+        if replaced and replaced[0][0]:
+            # What was read of the earlier ones is no longer true, even where the picture is the same.
+            cursor.execute(
+                "UPDATE data.embedding SET created_at = ? WHERE embedding_no = ?", [datetime.now(UTC), into.number]
+            )
         cursor.execute(f"INSERT INTO {into.table} SELECT sample_no, media_revision, vector FROM batch")
 
 
@@ -148,15 +177,66 @@ def forget_problems(cursor: Cursor, source: str, media: list[str]) -> None:
         cursor.executemany("DELETE FROM data.problem WHERE source = ? AND media = ?", gone)
 
 
-def stamp(database: Database, of: Embedding) -> tuple[int, int, int]:
-    """Changes whenever the vectors that count do: (embedding, how many, sum of picture revisions)."""
-    sql = (
-        f"SELECT count(*), coalesce(sum(v.media_revision), 0) FROM {of.table} v "
-        "JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision"
-    )
+def _first_not_finite(rows: np.ndarray) -> int | None:
+    """The first row with a number that is none. The sum of a row is finite only if all of it is, and needs no copy."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspects = np.flatnonzero(~np.isfinite(rows.sum(axis=1)))
+    return next((int(row) for row in suspects if not np.isfinite(rows[row]).all()), None)
+
+
+def _valid(of: Embedding) -> str:
+    return f"{of.table} v JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision"
+
+
+def made_at(database: Database, of: Embedding) -> str:
+    """When the embedding was made, or vectors in it were last replaced, to the microsecond."""
+    sql = "SELECT epoch_us(created_at) FROM data.embedding WHERE embedding_no = ?"
+    with database.query(sql, [of.number]) as cursor:
+        rows = cursor.fetchall()
+    return str(rows[0][0]) if rows else ""
+
+
+def stamp(database: Database, of: Embedding) -> tuple[int, int, int, str]:
+    """Changes whenever the vectors that count do: (embedding, how many, hash of their pictures, when it was made)."""
+    sql = f"SELECT count(*), coalesce(bit_xor(hash(v.sample_no, v.media_revision)), 0) FROM {_valid(of)}"
     with database.query(sql) as cursor:
-        row = cursor.fetchone()
-    return (of.number, int(row[0]), int(row[1])) if row else (of.number, 0, 0)
+        rows = cursor.fetchall()
+    count, mixed = rows[0]
+    return of.number, int(count), int(mixed), made_at(database, of)
+
+
+def present(database: Database, of: Embedding) -> tuple[np.ndarray, np.ndarray]:
+    """Which samples have a vector of their present picture: numbers, ascending, and pictures' revisions; uint32."""
+    with database.query(f"SELECT v.sample_no, v.media_revision FROM {_valid(of)} ORDER BY v.sample_no") as cursor:
+        columns = cursor.fetchnumpy()
+    return np.asarray(columns["sample_no"], np.uint32), np.asarray(columns["media_revision"], np.uint32)
+
+
+def present_rows(
+    database: Database, of: Embedding, nos: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Vectors of samples whose picture has not changed since, a few thousand at a time, in any order.
+
+    Yields sample numbers and revisions of the pictures (uint32), and float32 N x dimension that may be written to.
+
+    Args:
+        database: the session's.
+        of: the embedding.
+        nos: only these samples.
+    """
+    sql = f"SELECT v.sample_no, v.media_revision, v.vector FROM {_valid(of)}"
+    frames: dict[str, object] = {}
+    if nos is not None:
+        frames["wanted"] = {"sample_no": np.ascontiguousarray(nos, np.uint32)}
+        sql += " WHERE v.sample_no IN (SELECT sample_no FROM wanted)"
+    with database.batches(sql, BATCH_ROWS, frames=frames) as batches:
+        for batch in batches:
+            if batch.num_rows:
+                yield (
+                    _numbers(batch.column("sample_no"), np.uint32).copy(),
+                    _numbers(batch.column("media_revision"), np.uint32).copy(),
+                    _numbers(batch.column("vector").flatten(), np.float32).reshape(-1, of.dimension).copy(),
+                )
 
 
 def fetch(
@@ -177,10 +257,7 @@ def fetch(
         conditions.append("v.sample_no IN (SELECT sample_no FROM wanted)")
     if between is not None:
         conditions.append(f"v.sample_no >= {int(between[0])} AND v.sample_no < {int(between[1])}")
-    chosen = (
-        f"FROM {of.table} v JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision "
-        f"WHERE {' AND '.join(conditions)}"
-    )
+    chosen = f"FROM {_valid(of)} WHERE {' AND '.join(conditions)}"
     with database.query(f"SELECT v.sample_no {chosen} ORDER BY v.sample_no", frames=frames) as cursor:
         numbers = np.asarray(cursor.fetchnumpy()["sample_no"], np.uint32)
     # Sorting the vectors in the database would hold them there twice more; each is put in its place instead.

@@ -11,6 +11,7 @@ import anywidget
 import traitlets
 
 from dataide.errors import SessionClosed
+from dataide.inference import job as jobs
 
 from . import bundle
 from .answers import OPERATIONS
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 NAME = "hub"
+JOBS_EVERY_S = 0.25
 
 
 def boot_of(widget: Hub | Any) -> list[dict[str, Any]] | None:
@@ -70,10 +72,13 @@ class Hub(anywidget.AnyWidget):
         self._sequence_lock = threading.Lock()
         self._dialogue = Dialogue(self._send_message, self._answer, lambda: self.workspace.database.revision)
         self._events = Coalescer(self._send_state)
+        # A job that is done within a quarter of a second is never shown: a bar that only flickers tells nothing.
+        self._job_events = Coalescer(self._send_jobs, gather_s=JOBS_EVERY_S, rest_s=0.0)
         super().__init__(_esm=bundle.script(NAME), _css=bundle.style(NAME))
         heard_while_busy(self.comm)
         self.on_msg(self._on_message)
         self._unsubscribe = context.changes.subscribe(self._on_change)
+        self._unsubscribe_jobs = jobs.listen(context.database, self._on_job)
         context.at_close(self.close)
 
     @classmethod
@@ -100,15 +105,12 @@ class Hub(anywidget.AnyWidget):
         """Shows a sentence in every page for a moment."""
         self._send_event("toast", {"sentence": sentence, "kind": kind, "event": event})
 
-    def progress(self, job: str, sentence: str, done: int, total: int, *, finished: bool = False) -> None:
-        """Shows how far a long job has come."""
-        body = {"job": job, "sentence": sentence, "done": int(done), "total": int(total), "finished": finished}
-        self._send_event("progress", body)
-
     def close(self) -> None:
         """Ends the worker threads and the comm; goes with the session."""
         self._unsubscribe()
+        self._unsubscribe_jobs()
         self._events.close()
+        self._job_events.close()
         self._dialogue.close()
         self.workspace.context.attached.pop(NAME, None)
         super().close()
@@ -131,6 +133,17 @@ class Hub(anywidget.AnyWidget):
         except SessionClosed:
             return
         self._send_event("state", state, rev=state["rev"])
+
+    def _on_job(self, job: jobs.Job[Any]) -> None:
+        """On the job's thread: a note is all it costs there."""
+        self._job_events.note()
+        if job.state == "failed":
+            self.toast(job.said(), kind="error")
+
+    def _send_jobs(self) -> None:
+        from .answers.jobs import jobs_state
+
+        self._send_event("jobs", jobs_state(self.workspace.database))
 
     def _send_event(self, topic: str, body: Any, rev: int | None = None) -> None:
         with self._sequence_lock:

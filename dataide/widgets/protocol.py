@@ -313,6 +313,14 @@ class ConfigureAsk(TypedDict):
     value: Annotated[str, Longest(4_000)] | float | bool | None
 
 
+class CancelJobAsk(TypedDict):
+    id: Annotated[str, Longest(60)]
+
+
+class CancelJobAnswer(TypedDict):
+    found: bool
+
+
 class Nothing(TypedDict):
     pass
 
@@ -341,6 +349,7 @@ ASKS: dict[str, Any] = {
     "similar": SimilarAsk,
     "complete": CompleteAsk,
     "configure": ConfigureAsk,
+    "cancel_job": CancelJobAsk,
 }
 
 ANSWERS: dict[str, Any] = {
@@ -367,6 +376,7 @@ ANSWERS: dict[str, Any] = {
     "similar": SimilarAnswer,
     "complete": CompleteAnswer,
     "configure": Nothing,
+    "cancel_job": CancelJobAnswer,
 }
 
 # A newer one of the same panel replaces an older one that waits. Everything else is done in the order of arrival.

@@ -105,6 +105,23 @@ class HistoryState(TypedDict):
     redo: str | None
 
 
+class JobState(TypedDict):
+    id: str
+    verb: str
+    sentence: str
+    done: int
+    total: int
+    rate: float
+    left_s: float | None
+    state: Literal["running", "cancelling"]
+
+
+class JobsState(TypedDict):
+    # Grows with each look: the higher one is right, whichever message comes last.
+    version: int
+    running: list[JobState]
+
+
 class SessionState(TypedDict):
     rev: int
     name: str
@@ -122,6 +139,7 @@ class SessionState(TypedDict):
     sort: Sort
     group: str | None
     armed: Armed | None
+    jobs: NotRequired[JobsState]
 
 
 # ---- gestures ----------------------------------------------------------------------------------------------------

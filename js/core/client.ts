@@ -252,7 +252,7 @@ export class KernelClient implements Client {
 }
 
 /** The names of operations are values, not keys, so the general conversion does not see them. */
-const snakeOp = (op: Op): string => (op === "facetValues" ? "facet_values" : op);
+const snakeOp = (op: Op): string => op.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 function repeatsHarmlessly(request: Request): boolean {
   return !(request.op === "select" && (request.body as Ask<"select">).shape.type === "invert");

@@ -1,7 +1,18 @@
 /** What the hub lends to the panels. Panels import these types only; the live objects come from `host.getWidget(hub).exports`. */
 import type { ReadonlySignal, Signal } from "@preact/signals-core";
 import type { html, nothing, render, svg } from "lit-html";
-import type { ActArguments, Answer, Armed, Ask, Failure, Op, SessionState, Target, Verb } from "./protocol.js";
+import type {
+  ActArguments,
+  Answer,
+  Armed,
+  Ask,
+  Failure,
+  JobState,
+  Op,
+  SessionState,
+  Target,
+  Verb,
+} from "./protocol.js";
 
 export interface Reply<O extends Op> {
   body: Answer<O>;
@@ -43,7 +54,8 @@ export interface Store {
   /** True when an answer has been due for 1.5 s. */
   readonly busy: ReadonlySignal<boolean>;
   readonly toasts: ReadonlySignal<readonly Toast[]>;
-  readonly progress: ReadonlySignal<{ job: string; sentence: string; done: number; total: number } | null>;
+  /** Long works that are under way, the oldest first. A signal of their own: they say something four times a second. */
+  readonly jobs: ReadonlySignal<readonly JobState[]>;
   /** "lost" after the kernel was restarted or the session's widget closed: nothing will be answered any more. */
   readonly connection: ReadonlySignal<"live" | "lost">;
   /** How many inspector panels are in sight; with none, a grid shows what is inspected itself. */

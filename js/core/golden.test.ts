@@ -17,7 +17,7 @@ const read = (name: string): unknown => Object.entries(files).find(([path]) => p
 const goldens = Object.entries(files)
   .filter(([path]) => !path.endsWith("/messages.json"))
   .map(([, golden]) => golden as Golden);
-const opOf = (golden: Golden): Op => (golden.op === "facet_values" ? "facetValues" : golden.op) as Op;
+const opOf = (golden: Golden): Op => golden.op.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()) as Op;
 
 describe.each(goldens.map((golden) => [golden.op, golden] as const))("%s", (_, golden) => {
   it("goes up as Python reads it, and its answer comes back whole", async () => {

@@ -76,6 +76,25 @@ export interface SessionState {
   sort: Sort;
   group: string | null; // the column by which grids are grouped
   armed: Armed | null;
+  /** As of when the state was made; in the browser `store.jobs` is what holds. */
+  jobs?: JobsState;
+}
+
+/** A long work that is under way. */
+export interface JobState {
+  id: string;
+  verb: string; // for people: Embedding with 'resnet18'
+  sentence: string; // what is being done just now
+  done: number;
+  total: number; // 0 while unknown
+  rate: number; // a second, over the last seconds; 0 while unknown
+  leftS: number | null;
+  state: "running" | "cancelling"; // cancelling: the step under way still ends
+}
+
+export interface JobsState {
+  version: number; // grows with each look: the higher one is right, whichever message comes last
+  running: JobState[]; // the oldest first
 }
 
 export type Mode = "replace" | "add" | "subtract" | "intersect";
@@ -320,6 +339,8 @@ export interface Operations {
     ask: { panel: string; name: string; value: string | number | boolean | null };
     answer: Record<string, never>;
   };
+  // Stops a job after the step under way; what it committed stays. `found` is false when it had ended already.
+  cancelJob: { ask: { id: string }; answer: { found: boolean } };
 }
 
 export type Op = keyof Operations;
@@ -356,6 +377,6 @@ export type Downward =
       k: "evt";
       seq: number;
       rev: number;
-      topic: "progress";
-      body: { job: string; sentence: string; done: number; total: number; finished: boolean };
+      topic: "jobs"; // at most four times a second while jobs run, and once when the last has ended
+      body: JobsState;
     };

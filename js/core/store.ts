@@ -1,8 +1,20 @@
 /** The session as the browser knows it. The kernel is right; this folds its answers and events into signals, in any order they come. */
-import { computed, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { type KernelClient, RequestFailed } from "./client.js";
 import type { AskOptions, Reply, Store, Toast } from "./contract.js";
-import type { ActArguments, Answer, Armed, Ask, Downward, Op, SessionState, Target, Verb } from "./protocol.js";
+import type {
+  ActArguments,
+  Answer,
+  Armed,
+  Ask,
+  Downward,
+  JobState,
+  JobsState,
+  Op,
+  SessionState,
+  Target,
+  Verb,
+} from "./protocol.js";
 import { newUuid } from "./uuid.js";
 
 const PANEL = "hub";
@@ -37,18 +49,16 @@ export function folded(state: SessionState, op: Op, body: unknown): SessionState
   return state;
 }
 
-/** In what the kernel itself says, no gesture means that none made the selection. */
-function told(state: SessionState): SessionState {
+/** In what the kernel itself says, no gesture means that none made the selection. Jobs are kept apart: they go on between states. */
+function told({ jobs: _, ...state }: SessionState): SessionState {
   return { ...state, selection: { ...state.selection, gesture: state.selection.gesture ?? null } };
 }
-
-type Progress = { job: string; sentence: string; done: number; total: number };
 
 export class SessionStore implements Store {
   readonly state: ReadonlySignal<SessionState | null>;
   readonly busy: ReadonlySignal<boolean>;
   readonly toasts: ReadonlySignal<readonly Toast[]>;
-  readonly progress: ReadonlySignal<Progress | null>;
+  readonly jobs: ReadonlySignal<readonly JobState[]>;
   readonly connection: ReadonlySignal<"live" | "lost">;
   readonly hovered: Signal<number | null> = signal(null);
   readonly inspected: Signal<number | null> = signal(null);
@@ -58,7 +68,8 @@ export class SessionStore implements Store {
   readonly #client: KernelClient;
   readonly #state = signal<SessionState | null>(null);
   readonly #toasts = signal<readonly Toast[]>([]);
-  readonly #jobs = signal<readonly Progress[]>([]);
+  readonly #jobs = signal<readonly JobState[]>([]);
+  #jobsVersion = 0;
   readonly #connection = signal<"live" | "lost">("live");
   #nextToast = 1;
 
@@ -68,7 +79,8 @@ export class SessionStore implements Store {
     this.state = this.#state;
     this.busy = client.busy;
     this.toasts = this.#toasts;
-    this.progress = computed(() => this.#jobs.value.at(-1) ?? null);
+    this.jobs = this.#jobs;
+    this.#work(boot?.jobs);
     this.connection = this.#connection;
     client.onEvent = (event) => this.#event(event);
     client.onAnswer = (op, reply) => this.#answer(op, reply);
@@ -166,7 +178,9 @@ export class SessionStore implements Store {
 
   #answer(op: Op, reply: Reply<Op>): void {
     if (op === "hello") {
-      this.#state.value = newer(this.#state.value, told((reply.body as Answer<"hello">).state));
+      const { state } = reply.body as Answer<"hello">;
+      this.#work(state.jobs);
+      this.#state.value = newer(this.#state.value, told(state));
     } else if (this.#state.value !== null) {
       this.#state.value = folded(this.#state.value, op, reply.body);
     }
@@ -174,14 +188,20 @@ export class SessionStore implements Store {
 
   #event(event: Extract<Downward, { k: "evt" }>): void {
     if (event.topic === "state") {
+      this.#work(event.body.jobs);
       this.#state.value = newer(this.#state.value, told(event.body));
     } else if (event.topic === "toast") {
       const { sentence, kind } = event.body;
       this.toast({ sentence, kind, undoable: event.body.event !== null, python: null, hint: null });
     } else {
-      const { finished, ...job } = event.body;
-      const others = this.#jobs.value.filter((known) => known.job !== job.job);
-      this.#jobs.value = finished ? others : [...others, job];
+      this.#work(event.body);
     }
+  }
+
+  #work(came: JobsState | undefined): void {
+    if (came === undefined || came.version <= this.#jobsVersion) return;
+    this.#jobsVersion = came.version;
+    // Mostly there are none, and none again: nobody needs to hear of that.
+    if (came.running.length > 0 || this.#jobs.value.length > 0) this.#jobs.value = came.running;
   }
 }

@@ -95,7 +95,8 @@ export class SharedUi implements Ui {
     effectUntil(signal, () => {
       const lost = this.#store.connection.value === "lost";
       const busy = this.#store.busy.value && !lost;
-      const progress = this.#store.progress.value;
+      // The workbench has a strip for jobs, with a button to cancel them.
+      const job = root.dataset.dataidePanel === "workbench" ? undefined : this.#store.jobs.value.at(-1);
       render(
         html`${
           lost
@@ -105,10 +106,10 @@ export class SharedUi implements Ui {
         }
         ${busy ? html`<div class="dataide-note">kernel busy…</div>` : nothing}
         ${
-          progress !== null && !lost
-            ? html`<div class="dataide-note">${progress.sentence}
-                <progress max=${progress.total || 1} value=${progress.done} aria-label=${progress.sentence}></progress>
-                ${formatCount(progress.done)} of ${formatCount(progress.total)}</div>`
+          job !== undefined && !lost
+            ? html`<div class="dataide-note">${job.verb}
+                <progress max=${job.total || 1} value=${job.done} aria-label=${job.verb}></progress>
+                ${formatCount(job.done)} of ${formatCount(job.total)}</div>`
             : nothing
         }`,
         place,

@@ -72,7 +72,7 @@ export class FakeKernel {
     for (const run of this.#held.splice(0)) this.#later(run);
   }
 
-  event(topic: "state" | "toast" | "progress", body: unknown): void {
+  event(topic: "state" | "toast" | "jobs", body: unknown): void {
     this.#send({ v: 1, k: "evt", seq: ++this.#seq, rev: this.session.rev, topic, body }, []);
   }
 
@@ -191,6 +191,12 @@ export class FakeKernel {
       configure: (ask) => {
         this.onConfigure(ask);
         return { body: {} };
+      },
+      cancelJob: (ask) => {
+        const job = session.jobs.find(({ id }) => id === ask.id);
+        if (job) job.state = "cancelling";
+        this.event("jobs", session.jobsState());
+        return { body: { found: job !== undefined } };
       },
     };
     const answer = (doers[op] as (ask: unknown) => Part<Op> | Part<Op>[])(body);
@@ -327,7 +333,7 @@ export class FakeKernel {
   }
 }
 
-const snakeOp = (op: Op): string => (op === "facetValues" ? "facet_values" : op);
-const camelOp = (op: string): Op => (op === "facet_values" ? "facetValues" : op) as Op;
+const snakeOp = (op: Op): string => op.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const camelOp = (op: string): Op => op.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()) as Op;
 const views = (buffers: readonly Uint8Array[] = []): DataView[] =>
   buffers.map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));

@@ -7,6 +7,8 @@ import type {
   FilterClause,
   Gesture,
   Group,
+  JobState,
+  JobsState,
   Mode,
   SessionState,
   Shape,
@@ -67,6 +69,9 @@ export class FakeSession {
   orderId = "order-1";
   sort: Sort = { by: "added", descending: false };
   armed: SessionState["armed"] = null;
+  /** Long works, for tests to put there and take away; `event("jobs", jobsState())` tells the page. */
+  jobs: JobState[] = [];
+  #jobsVersion = 0;
   readonly clauses = new Map<string, FilterClause>();
   readonly #done: Event[] = [];
   readonly #undone: Event[] = [];
@@ -132,7 +137,13 @@ export class FakeSession {
       sort: this.sort,
       group: this.group,
       armed: this.armed,
+      jobs: this.jobsState(),
     };
+  }
+
+  jobsState(): JobsState {
+    this.#jobsVersion += 1;
+    return { version: this.#jobsVersion, running: structuredClone(this.jobs) };
   }
 
   value(sample: FakeSample, column: string): Value {

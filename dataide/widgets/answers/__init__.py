@@ -8,7 +8,7 @@ from typing import Any
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.workspace import Workspace
 
-from . import counts, decisions, ordering, pages, plot, state
+from . import counts, decisions, jobs, ordering, pages, plot, state
 
 OPERATIONS: dict[str, Callable[[Workspace, Any], Reply | Iterable[Reply]]] = {
     "hello": state.hello,
@@ -34,4 +34,5 @@ OPERATIONS: dict[str, Callable[[Workspace, Any], Reply | Iterable[Reply]]] = {
     "similar": decisions.similar,
     "complete": counts.complete,
     "configure": state.configure,
+    "cancel_job": jobs.cancel_job,
 }

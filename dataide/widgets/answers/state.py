@@ -14,6 +14,8 @@ from dataide.widgets.protocol import ConfigureAsk, HelloAnswer, HelloAsk
 from dataide.widgets.vocabulary import ColumnInfo, FilterClause, Gesture, NameCount, ProjectionInfo, SessionState
 from dataide.widgets.workspace import Workspace
 
+from .jobs import jobs_state
+
 MOST_NAMES = 1_000
 _COUNTED = "SELECT {name}, count(*) FROM {table} WHERE {condition} GROUP BY {name} ORDER BY 2 DESC, 1 LIMIT ?"
 # What stands in the statistics of the file answers for the usual case: nothing was ever replaced.
@@ -78,6 +80,7 @@ def session_state(workspace: Workspace) -> SessionState:
         "sort": sort_on_wire(workspace.orders.sort),
         "group": workspace.orders.group,
         "armed": workspace.armed,
+        "jobs": jobs_state(database),
     }
 
 

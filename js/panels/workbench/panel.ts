@@ -10,6 +10,7 @@ import { chips } from "./chips.js";
 import { colorControl, sortControl } from "./controls.js";
 import { FilterBox } from "./filterbox.js";
 import { Frame } from "./frame.js";
+import { jobStrip } from "./jobs.js";
 import { PARTS, type Part } from "./layout.js";
 
 export interface WorkbenchModel extends PanelModel {
@@ -37,6 +38,7 @@ export class Workbench {
   readonly #color: Signal<string | null>;
   readonly #top = division("di-top");
   readonly #drawer = Object.assign(division("di-drawer"), { hidden: true });
+  readonly #jobs = Object.assign(division("di-jobs"), { hidden: true });
   readonly #extra = division("di-extra");
   #filterBox: FilterBox | null = null;
   #scatterId = "";
@@ -61,7 +63,7 @@ export class Workbench {
     root.setAttribute("aria-label", "Workbench");
     const bottom = division("di-bottom");
     this.#frame.body.append(this.#drawer);
-    root.append(this.#top, this.#frame.body, bottom, this.#frame.edge);
+    root.append(this.#top, this.#jobs, this.#frame.body, bottom, this.#frame.edge);
     const configure = () => this.#frame.configure(model.get("config"));
     model.on("change:config", configure);
     signal.addEventListener("abort", () => model.off("change:config", configure));
@@ -70,6 +72,7 @@ export class Workbench {
     hub.ui.actionBar(bottom, { root, panel: this.#panel, extra: this.#extra, parts: ["decide", "keys"] }, signal);
     hub.dom.effectUntil(signal, () => this.#fillExtra());
     hub.dom.effectUntil(signal, () => this.#emptiness());
+    hub.dom.effectUntil(signal, () => this.#fillJobs());
     hub.ui.frame(root, signal);
     hub.keyboard.attach(root, (event) => this.#key(event), signal, { keys: KEYS });
     this.#inspector();
@@ -162,6 +165,18 @@ export class Workbench {
         ${armedControl(hub, this.root, state)}`,
       this.#extra,
     );
+  }
+
+  #fillJobs(): void {
+    const { hub } = this;
+    const jobs = hub.store.connection.value === "lost" ? [] : hub.store.jobs.value;
+    const strip = this.#jobs;
+    strip.setAttribute("role", "group");
+    strip.setAttribute("aria-label", "Jobs under way");
+    strip.hidden = jobs.length === 0;
+    const cancel = (id: string) =>
+      void hub.client.ask("cancelJob", { id }, { panel: this.#panel }).catch((error) => this.#report(error));
+    hub.lit.render(jobStrip(hub, jobs, cancel), strip);
   }
 
   #label(label: string): void {
