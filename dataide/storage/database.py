@@ -176,7 +176,7 @@ class Database:
     @contextmanager
     def _using(self) -> Iterator[None]:
         """Closing waits for what is done in here, and interrupts it."""
-        with self._uses.one(self._check_open):
+        with self._uses.one(self._check_open), _stopped_by_hand():
             try:
                 yield
             except duckdb.InterruptException:
@@ -271,7 +271,7 @@ class Database:
                 f"{self.path.name} is open for reading only.",
                 hint=f"Close it and open it again: session.close(); di.open({self.path.name!r})",
             )
-        with self._writer:
+        with self._writer, _stopped_by_hand():
             cursor = self.cursor()
             if self._depth:
                 yield cursor
@@ -374,6 +374,17 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database {self.path.name}, revision {self.revision}{', closed' if self._closed else ''}"
+
+
+@contextmanager
+def _stopped_by_hand() -> Iterator[None]:
+    """Ctrl-C during a statement is Ctrl-C: DuckDB 1.5 takes the signal and raises a bare RuntimeError instead."""
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error) is RuntimeError and str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager

@@ -136,3 +136,19 @@ def test_ctrl_c_while_duckdb_reads_a_lent_table_is_ctrl_c(tmp_path: Path, lent: 
         assert session.sql("SELECT 1").fetchall() == [(1,)]
         session.add_arrays(np.zeros((3, 8, 8), np.uint8), progress=False)
         assert len(session) == 3
+
+
+def test_ctrl_c_that_duckdb_takes_for_itself_is_ctrl_c(tmp_path: Path) -> None:
+    with di.open(tmp_path / "pets.duckdb") as session:
+        database = session.context.database
+        revision = database.revision
+        with pytest.raises(KeyboardInterrupt), database.write() as cursor:
+            cursor.execute("INSERT INTO data.meta VALUES ('half', 'done')")
+            raise RuntimeError("Query interrupted")  # as DuckDB 1.5 does
+        with pytest.raises(KeyboardInterrupt), database.query("SELECT 1"):
+            raise RuntimeError("Query interrupted")
+        with pytest.raises(RuntimeError, match="something else"), database.write():
+            raise RuntimeError("something else")
+        assert database.revision == revision
+        with database.query("SELECT count(*) FROM data.meta WHERE key = 'half'") as cursor:
+            assert cursor.fetchall() == [(0,)]
