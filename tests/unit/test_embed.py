@@ -8,8 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from dataide.storage import vectors
 from dataide.storage.database import Database
 from dataide.storage.media import Media
 from dataide.storage.pictures import decode
+from tests.unit.inference_tools import Make, functions_in_files, gone, until
 
 COUNT = 40
 
@@ -69,35 +69,8 @@ def case(tmp_path):
 
 
 @pytest.fixture
-def portable(tmp_path, monkeypatch) -> Iterator[Callable[[str], Callable]]:
-    """Makes a function in a module of its own, as a user's file beside the notebook has it."""
-    made: list[str] = []
-
-    def make(body: str) -> Callable:
-        name = f"module_{tmp_path.name.replace('-', '_')}_{len(made)}"
-        made.append(name)
-        (tmp_path / f"{name}.py").write_text("import os, time\nimport numpy as np\n" + textwrap.dedent(body))
-        return __import__(name).model
-
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield make
-    for name in made:
-        sys.modules.pop(name, None)
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, reaped or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+def portable(tmp_path, monkeypatch) -> Iterator[Make]:
+    yield from functions_in_files(tmp_path, monkeypatch)
 
 
 def test_each_picture_gets_the_vector_of_its_own_pixels(case):

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,13 @@ from PIL import Image
 
 import dataide as di
 from dataide.errors import ModelError, ProtocolError
-from dataide.inference import contract
+from dataide.inference import contract, pump
 from dataide.inference.client import embed, embed_pictures
 from dataide.inference.identity import identify
 from dataide.inference.kernel import IDLE_MODELS, Kernel
+from tests.unit.inference_tools import Make, functions_in_files, gone, held_until, until
 
 COUNT = 24
-Make = Callable[..., Callable]
 
 
 def encoded(seed: int = 0, side: int = 12, format: str = "PNG") -> bytes:
@@ -52,35 +51,7 @@ def kernel() -> Iterator[Kernel]:
 
 @pytest.fixture
 def portable(tmp_path, monkeypatch) -> Iterator[Make]:
-    """Makes a function in a module of its own, as a user's file beside the notebook has it."""
-    made: list[str] = []
-
-    def make(body: str, name: str | None = None) -> Callable:
-        name = name or f"kernel_{tmp_path.name.replace('-', '_')}_{len(made)}"
-        made.append(name)
-        sys.modules.pop(name, None)
-        (tmp_path / f"{name}.py").write_text("import os, sys, time\nimport numpy as np\n" + textwrap.dedent(body))
-        return __import__(name).model
-
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield make
-    for name in made:
-        sys.modules.pop(name, None)
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, reaped or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+    yield from functions_in_files(tmp_path, monkeypatch)
 
 
 def lines(file: Path) -> list[str]:
@@ -146,8 +117,7 @@ def test_models_that_nobody_uses_are_forgotten_in_time(kernel, portable):
 
 def test_an_interactive_request_overtakes_a_bulk_job_between_batches(kernel, portable, tmp_path):
     log, go = tmp_path / "log", tmp_path / "go"
-    waiting = f"while not os.path.exists({str(go)!r}): time.sleep(0.005)"
-    bulk = kernel.open(identify(portable(logging(log, "bulk", waiting)), "bulk"))
+    bulk = kernel.open(identify(portable(logging(log, "bulk", held_until(go))), "bulk"))
     query = kernel.open(identify(portable(logging(log, "query")), "query"), "interactive")
     bulk.begin()
     query.begin()
@@ -183,8 +153,7 @@ def test_decoding_for_a_query_does_not_wait_behind_decoding_for_a_job(kernel, po
 
 def test_a_cancelled_request_is_dropped_and_does_not_hold_up_others(kernel, portable, tmp_path):
     log, go = tmp_path / "log", tmp_path / "go"
-    waiting = f"while not os.path.exists({str(go)!r}): time.sleep(0.005)"
-    first = kernel.open(identify(portable(logging(log, "first", waiting))))
+    first = kernel.open(identify(portable(logging(log, "first", held_until(go)))))
     first.begin()
     for batch in range(8):
         first.send(batch, [encoded(batch)])
@@ -244,15 +213,22 @@ def test_two_jobs_at_once_get_their_own_vectors(session, portable):
 
 
 @pytest.mark.parametrize("failure", ["raise ValueError('bad layer')", "sys.exit('bad layer')"])
-def test_a_model_that_fails_takes_nothing_else_with_it(session, portable, failure):
-    good = portable("def model(images):\n    time.sleep(0.01)\n    return np.ones((len(images), 2))")
-    bad = portable(f"def model(images): {failure}")
+def test_a_model_that_fails_takes_nothing_else_with_it(session, portable, tmp_path, monkeypatch, failure):
+    monkeypatch.setattr(pump, "cores", lambda: 2)  # four batches under way, on any machine
+    go, log = tmp_path / "go", tmp_path / "log"
+    good = portable(logging(log, "good", held_until(go)))
+    bad = portable(f"def model(images):\n    open({str(log)!r}, 'a').write('bad ')\n    {failure}")
     job = session.embed(good, name="good", batch_size=1, wait=False)
-    until(lambda: job.done > 1)
+    # One batch is computed, and as many wait as may be under way: the bad one comes between them and the others.
+    until(lambda: session.kernel.queue["bulk"] == 3)
     pid = session.kernel.pid
+    failing = session.embed(bad, name="bad", batch_size=COUNT, wait=False)
+    until(lambda: session.kernel.queue["bulk"] == 4)
+    go.touch()
     with pytest.raises(ModelError, match="bad layer"):
-        session.embed(bad, name="bad", batch_size=4, progress=False)
+        failing.result(60)
     assert job.result(60).embedded == COUNT
+    assert 0 < lines(log).index("bad") < COUNT - 1, "it failed in the middle of the other's work"
     assert session.kernel.pid == pid
 
 
@@ -290,7 +266,7 @@ def test_a_process_killed_while_idle_is_replaced_without_a_word(session):
 
 def test_stopping_ends_work_under_way_and_the_next_use_starts_anew(session, portable, tmp_path):
     go = tmp_path / "go"
-    model = portable(logging(tmp_path / "log", "x", f"while not os.path.exists({str(go)!r}): time.sleep(0.005)"))
+    model = portable(logging(tmp_path / "log", "x", held_until(go)))
     job = session.embed(model, name="held", batch_size=4, wait=False)
     until(lambda: lines(tmp_path / "log"))
     kernel, pid = session.kernel, session.kernel.pid
@@ -377,7 +353,7 @@ def test_a_device_that_is_not_there_is_named():
     torch = pytest.importorskip("torch")
     pytest.importorskip("torchvision")
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+        pytest.skip("there is a GPU, so 'cuda' is a device here")
     kernel = Kernel("cuda")
     try:
         with pytest.raises(ModelError, match="torch cannot use 'cuda' here") as caught:
