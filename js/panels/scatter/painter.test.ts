@@ -75,6 +75,14 @@ describe("while points come", () => {
     expect(pictures.length).toBeGreaterThan(1);
   });
 
+  it("those that are there are all shown when no more come", async () => {
+    const { add, pictures } = made();
+    add(0, PART);
+    await vi.waitFor(() => expect(pictures.length).toBeGreaterThan(0));
+    add(PART, 3 * PART);
+    await vi.waitFor(() => expect(pictures.some(({ points }) => points === 3 * PART)).toBe(true), 10_000);
+  });
+
   it("a selection begins it anew, and the last picture shows it", async () => {
     const selected = new Uint8Array(TOTAL / 8).fill(0x0f);
     const atOnce = made();

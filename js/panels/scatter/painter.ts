@@ -54,6 +54,7 @@ export class CpuPainter implements Painter {
   /** All points that have come so far, as they will look in the end; who has it need not begin when the last one is there. */
   private ahead: { view: string; picture: Picture; spent: number } | null = null;
   private awaited: Shot | null = null; // what it shows
+  private overdue: ReturnType<typeof setTimeout> | undefined;
   private perPoint = 3e-5; // milliseconds; measured with each frame
   private readonly channel = new MessageChannel();
   private due = false;
@@ -117,7 +118,11 @@ export class CpuPainter implements Painter {
     const { core, pace, shown } = this;
     const grows = !shot.moving && core.growing && this.perPoint * (core.base?.total ?? 0) > pace.whole;
     this.awaited = grows ? shot : null;
-    return grows && shown.view === keyOf(shot, core.edition) && performance.now() - shown.at < PROGRESS_MS;
+    clearTimeout(this.overdue);
+    const waits = grows && shown.view === keyOf(shot, core.edition) && performance.now() - shown.at < PROGRESS_MS;
+    // Points that stop coming, on a line that broke, are shown all the same.
+    if (waits) this.overdue = setTimeout(() => !this.wanted && !this.job && this.draw(0, shot), PROGRESS_MS);
+    return waits;
   }
 
   /** Draws what has come since. */
@@ -216,6 +221,7 @@ export class CpuPainter implements Painter {
 
   dispose(): void {
     this.channel.port1.close();
+    clearTimeout(this.overdue);
     this.job = null;
     this.ahead = null;
     this.wanted = null;
