@@ -114,7 +114,7 @@ def session(count: int = 10_000) -> dict[str, float]:
 
 def one_picture(opened: Any, data: bytes, times: int = 50) -> float:
     """The median wait for the vector of one picture through the running inference kernel."""
-    from dataide.inference.client import embed_pictures
+    from dataide.inference.embedding import embed_pictures
 
     waits = []
     for _ in range(times):

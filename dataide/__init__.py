@@ -8,9 +8,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataide.api import Session, View, demo, open
+    from dataide.api import Session, demo, open
     from dataide.core.journal import Event
     from dataide.errors import DataideError
+    from dataide.views import View
 
 __all__ = ["DataideError", "Event", "Session", "View", "demo", "open"]
 
@@ -18,7 +19,7 @@ _HOMES = {
     "open": "dataide.api",
     "demo": "dataide.api",
     "Session": "dataide.api",
-    "View": "dataide.api",
+    "View": "dataide.views",
     "Event": "dataide.core.journal",
     "DataideError": "dataide.errors",
 }

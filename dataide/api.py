@@ -1,28 +1,25 @@
-"""The names users type: `open`, `demo`, `Session` and `View`. A thin façade that composes the rooms below."""
+"""The names users type: `open`, `demo` and `Session` (`View` is in views.py), a façade that composes the rooms."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dataide.core import region
-from dataide.core import view as core_view
 from dataide.core.actions import samples
 from dataide.core.choosing import chosen
 from dataide.core.context import Context
 from dataide.core.opening import Registry, author_name, placed
 from dataide.core.selection import Mode
-from dataide.core.vectors import Vectors, named
+from dataide.core.vectors import Vectors
 from dataide.formats.ways_in import WaysIn
-from dataide.storage import listings
+from dataide.storage import listings, models_used, runs
 from dataide.storage.arrow import Result, read
 from dataide.storage.database import Database
-from dataide.storage.samples import with_pictures
+from dataide.views import View
 from dataide.widgets.warm import in_notebook, warm_up
 from dataide.widgets.workspace import Workspace
 
@@ -35,107 +32,18 @@ if TYPE_CHECKING:
     from dataide.core.journal import Event
     from dataide.find.own_places import PlacesReport
     from dataide.find.projection import ProjectReport
-    from dataide.formats.progress import Listener
-    from dataide.inference.client import EmbedReport
+    from dataide.inference.embedding import EmbedReport
+    from dataide.inference.enriching import EnrichReport
     from dataide.inference.identity import ModelLike
     from dataide.inference.job import Job
     from dataide.inference.kernel import Kernel
+    from dataide.inference.learning import LearnReport
+    from dataide.inference.predicting import PredictReport
     from dataide.widgets.facets import Facets
     from dataide.widgets.grid import Grid
     from dataide.widgets.inspector import Inspector
     from dataide.widgets.scatter import Scatter
     from dataide.widgets.workbench import Workbench
-
-
-Done = TypeVar("Done")
-
-
-class View(core_view.View):
-    """Samples that meet conditions, in an order; what a Session answers with."""
-
-    def embed(
-        self,
-        model: ModelLike = "auto",
-        *,
-        name: str | None = None,
-        progress: bool | Listener = True,
-        wait: bool = True,
-        **options: Any,
-    ) -> EmbedReport | Job[EmbedReport]:
-        """Gives each sample a vector, in a process of its own. Ctrl-C keeps what was done; the same call goes on.
-
-        Args:
-            model: "auto" (works offline, without torch), a name of torchvision such as "resnet18", or a callable on a
-                list of PIL pictures.
-            name: of the embedding; by default the model's.
-            progress: False for silence.
-            wait: False returns a Job at once.
-            **options: batch_size=.
-
-        Raises:
-            ModelError: none of the samples has a picture, or the model cannot be had, or failed.
-        """
-        from dataide.inference.client import embed
-        from dataide.inference.kernel import kernel_of
-
-        context, nos = self._context, with_pictures(self._context.database, self.nos())
-        options.setdefault("kernel", kernel_of(context))
-        job = embed(context.database, context.media, nos, model, name=name, wait=False, **options)
-        return _shown(job, len(nos), progress, wait)
-
-    def project(
-        self,
-        method: str = "auto",
-        *,
-        embedding: str | None = None,
-        progress: bool | Listener = True,
-        wait: bool = True,
-        **options: Any,
-    ) -> ProjectReport | Job[ProjectReport]:
-        """Lays the samples out on a map: "umap", "pca", or "auto" for UMAP where it is installed.
-
-        Args:
-            method: how.
-            embedding: whose vectors; by default "auto", else the latest.
-            progress: False for silence.
-            wait: False returns a Job at once.
-            **options: name= of the map; refit=True lays all out anew instead of adding to the map that is there.
-        """
-        from dataide.find.projection import project
-
-        context, nos = self._context, self.nos()
-        vectors = named(context, embedding)
-        job = project(context.database, nos, method, embedding=vectors, wait=False, **options)
-        done = _shown(job, len(nos), progress, wait)
-        if wait:
-            Workspace.of(context).places.prepare()
-        return done
-
-    def similar(self, to: Any, k: int | None = None, *, embedding: str | None = None, model: Any = None) -> Self:
-        """The samples of this view most similar to a sample or a picture, best first, with a column `similarity`.
-
-        Args:
-            to: a sample id, a View (their mean), a path, encoded bytes, a PIL picture or an array.
-            k: how many; None for all.
-            embedding: whose vectors; by default "auto", else the latest.
-            model: the callable that made the embedding, for a picture that is no sample.
-        """
-        from dataide.find.neighbours import mean_vector, nearest, query_vector
-
-        database, name = self._context.database, named(self._context, embedding)
-        among = self.mask()
-        if isinstance(to, core_view.View):
-            asked = to.nos()
-            vector, said = mean_vector(database, name, asked), samples(len(asked))
-        else:
-            from dataide.inference.kernel import kernel_of
-
-            vector, no = query_vector(database, name, to, model=model, kernel=kernel_of(self._context))
-            asked = np.asarray([] if no is None else [no], dtype=np.uint32)
-            said = str(to) if isinstance(to, str | os.PathLike) else "a picture"
-        among[asked[asked < len(among)]] = False  # everything is most similar to itself
-        nos, similarity = nearest(database, name, vector, k, among)
-        return self._with().ranked(nos, f"similar to {said}", similarity=similarity)
 
 
 class Session(WaysIn):
@@ -270,6 +178,29 @@ class Session(WaysIn):
         """Gives each sample a vector; see `View.embed`."""
         return self._all().embed(model, **options)
 
+    def predict(self, model: ModelLike, **options: Any) -> PredictReport | Job[PredictReport]:
+        """Lets a model say what each picture shows; see `View.predict`."""
+        return self._all().predict(model, **options)
+
+    def learn_embedding(self, name: str = "learned", **options: Any) -> LearnReport | Job[LearnReport]:
+        """Trains a small network on the samples and embeds with it; see `View.learn_embedding`."""
+        return self._all().learn_embedding(name, **options)
+
+    def enrich(self, what: str | Callable[..., Any], **options: Any) -> EnrichReport | Job[EnrichReport]:
+        """Gives each sample attributes as typed columns; see `View.enrich`."""
+        return self._all().enrich(what, **options)
+
+    @property
+    def runs(self) -> Result:
+        """What models said: run, task, samples, stale, revision, classes, columns, made_at; a stale result is of an
+        earlier picture or revision of its model, until the same call is made again."""
+        return Result(runs.listing(self.context.database))
+
+    @property
+    def models(self) -> Result:
+        """The models that were used: model, kind, revision (with a hash), parameters, details, when."""
+        return Result(models_used.listing(self.context.database))
+
     @property
     def kernel(self) -> Kernel:
         """The process that computes for this session: device, pid, memory, models, queue, rate; restart(), stop().
@@ -312,8 +243,8 @@ class Session(WaysIn):
         Workspace.of(self.context).places.prepare(name)
         return report
 
-    def similar(self, to: Any, k: int | None = 20, **options: Any) -> View:
-        """The samples most similar to a sample id, a View or a picture, best first; see `View.similar`."""
+    def similar(self, to: Any = None, k: int | None = 20, **options: Any) -> View:
+        """The samples most similar to a sample id, a View, a picture or a text, best first; see `View.similar`."""
         return self._all().similar(to, k, **options)
 
     def vectors(self, name: str | None = None) -> Vectors:
@@ -402,28 +333,6 @@ class Session(WaysIn):
 
 
 _sessions: Registry[Session] = Registry()
-
-
-def _shown(job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:
-    """Shows a long work where its cell waits for it; panels and `job` itself show it in any case."""
-    from dataide.formats.progress import Progress
-    from dataide.widgets.jobs import awaited
-
-    if callable(progress):
-        bar = Progress(job.verb, progress, total)
-
-        def show(done: int, total: int, sentence: str) -> None:
-            bar.total = total
-            bar.update(done)
-
-        if wait:
-            report = job.complete(show)
-            bar.finish(job.done, repr(report))
-            return report
-        job.watch(show)
-    if not wait:
-        return job
-    return awaited(job) if progress else job.complete()
 
 
 def open(

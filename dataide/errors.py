@@ -45,6 +45,12 @@ class SessionError(DataideError):
     code = "session"
 
 
+class NotWritten(SessionError):
+    """The disk did not take a commit: it is full, or broken. Nothing of the commit is kept."""
+
+    code = "not_written"
+
+
 class SessionLocked(SessionError):
     """Another process has the session file."""
 
@@ -101,6 +107,12 @@ class UnknownSample(DataideError):
     """A sample id that the session does not have."""
 
     code = "unknown_sample"
+
+
+class UnknownRun(DataideError):
+    """The name of a run that the session does not have."""
+
+    code = "unknown_run"
 
 
 class QueryError(DataideError):

@@ -22,7 +22,7 @@ MEASURED = (
     *("brightness", "contrast", "sharpness", "width_px", "height_px", "bytes", "format"),
     *("mean_red", "mean_green", "mean_blue", "excluded", "added_at"),
 )
-HIDDEN = NEVER_CATEGORIES | {"media_revision", "sample_no"}
+HIDDEN = NEVER_CATEGORIES | {"media_revision", "sample_no", "dhash", "phash"}
 
 
 @dataclass(frozen=True)

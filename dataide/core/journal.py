@@ -16,6 +16,7 @@ from dataide.core.actions import Action, Set, samples
 from dataide.errors import ActionError
 from dataide.storage import decisions
 from dataide.storage.database import DatabaseError
+from dataide.storage.samples import ascending
 from dataide.storage.syntax import first_line
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class Journal:
         if not array.size:
             return np.empty(0, dtype=np.uint32)
         # Numbers mostly come ascending; to sort half a million again costs more than to look.
-        unique = array if (array[1:] > array[:-1]).all() else np.unique(array)
+        unique = array if (array[1:] > array[:-1]).all() else ascending(array)
         if unique[0] < 0:
             raise ActionError("Sample numbers start at 0.")
         return unique[unique < self.database.sample_count].astype(np.uint32)

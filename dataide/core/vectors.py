@@ -21,7 +21,7 @@ _ANY = "auto"
 
 
 class Vectors:
-    """`sample_id, vector` of every sample that has one of its present picture, in order of arrival."""
+    """`sample_id, vector` of every sample that has one of its present picture or text, in order of arrival."""
 
     def __init__(self, context: Context, name: str | None) -> None:
         self._context = context
@@ -35,8 +35,7 @@ class Vectors:
     def to_arrow(self) -> pa.Table:
         found = self._found()
         return self._context.database.arrow(
-            f"SELECT s.sample_id, v.vector FROM {found.table} v JOIN data.sample s "
-            "ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision ORDER BY v.sample_no"
+            f"SELECT s.sample_id, v.vector FROM {stored.valid(found)} ORDER BY v.sample_no"
         )
 
     def to_pandas(self) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import io
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from dataide.inference import descriptor
 from dataide.storage import vectors
 
 if TYPE_CHECKING:
+    from dataide.inference.identity import Identity
     from dataide.inference.kernel import Kernel
     from dataide.storage.database import Database
     from dataide.storage.vectors import Embedding
@@ -94,20 +95,28 @@ def mean_vector(database: Database, embedding: str, nos: np.ndarray) -> np.ndarr
 
 
 def query_vector(
-    database: Database, embedding: str, target: Any, *, model: Any = None, kernel: Kernel | None = None
+    database: Database,
+    embedding: str,
+    target: Any,
+    *,
+    model: Any = None,
+    remembered: Identity | None = None,
+    kernel: Kernel | None = None,
 ) -> tuple[np.ndarray, int | None]:
     """The vector to search by, and the sample's number where the target is one.
 
     Args:
         database: the session's.
         embedding: whose vectors are searched.
-        target: a sample number, a sample id, a path, encoded bytes, a PIL picture, or a uint8 array H×W or H×W×C.
-        model: the callable that made the embedding; needed for pictures that are no samples.
+        target: a sample number, a sample id, a path, encoded bytes, a PIL picture, or a uint8 array H×W or H×W×C. A
+            string that is neither a sample id nor a file is a text, where the model reads texts.
+        model: the model that made the embedding, where the session does not know it: what `embed` was given.
+        remembered: what this process made the embedding with, if it did.
         kernel: the session's inference kernel, which has the model already; without it a process is started for this.
 
     Raises:
-        UnknownSample: a string is neither a sample id nor a file.
-        ModelError: the sample has no vector, or the model cannot embed a new picture.
+        UnknownSample: a string is neither a sample id nor a file, and the model reads no texts.
+        ModelError: the sample has no vector, or the model cannot embed a new picture or text.
     """
     known = require(database, embedding)
     if isinstance(target, bool | float):
@@ -115,13 +124,46 @@ def query_vector(
     if isinstance(target, str):
         no = _number_of(database, target)
         if no is None and not os.path.isfile(target):
-            raise UnknownSample(
-                f"There is no sample {target!r}, and no file of that name.", hint=_near(database, target)
-            )
+            return _of_words(database, known, target, model, remembered, kernel), None
         target = Path(target) if no is None else no
     if isinstance(target, int | np.integer):
         return mean_vector(database, embedding, np.asarray([int(target)], np.uint32)), int(target)
-    return _describe(known, target, model, kernel), None
+    return _describe(database, known, target, model, remembered, kernel), None
+
+
+def text_vector(
+    database: Database,
+    embedding: str,
+    text: str,
+    *,
+    model: Any = None,
+    remembered: Identity | None = None,
+    kernel: Kernel | None = None,
+) -> np.ndarray:
+    """The vector of a text, to search by; arguments as of `query_vector`.
+
+    Raises:
+        ModelError: the text is empty, or the model reads no texts, or is not known here.
+    """
+    known = require(database, embedding)
+    if not isinstance(text, str) or not text.strip():
+        raise ModelError(
+            "There is no text to search by." if isinstance(text, str) else f"A {type(text).__name__} is no text.",
+            hint="session.similar(text='a red car')",
+            code="empty_text",
+        )
+    identity = _model_of(database, known, model, remembered)
+    if identity is None:
+        raise _needs_model(known, f"the text {text!r}")
+    if not _reads_texts(identity):
+        raise ModelError(
+            f"{known.name!r} was made by {identity.model}, which reads pictures, not texts.",
+            hint="Embed with two towers, an object with embed_images and embed_texts; docs/text.md shows one.",
+            code="no_text",
+        )
+    from dataide.inference.embedding import embed_texts
+
+    return np.asarray(embed_texts(identity, [text], kernel=kernel)[0])
 
 
 def require(database: Database, name: str) -> Embedding:
@@ -141,22 +183,127 @@ def require(database: Database, name: str) -> Embedding:
     return known
 
 
-def _describe(known: Embedding, target: Any, model: Any, kernel: Kernel | None) -> np.ndarray:
+def for_words(
+    database: Database, default: str, target: Any, text: str | None, model: Any, models: Mapping[str, Identity]
+) -> str:
+    """The embedding to search where none is named: for words the latest whose model reads texts, else the default.
+
+    Args:
+        database: the session's.
+        default: the embedding for all else.
+        target: what is searched by; only a string that is neither a sample id nor a file may be words.
+        text: what is words in any case, or None.
+        model: as for `query_vector`.
+        models: what this process has embedded with, by name of the embedding.
+    """
+    if text is None and not (isinstance(target, str) and target.strip()):
+        return default
+    if text is None and (_number_of(database, target) is not None or os.path.isfile(target)):
+        return default
+    unknown = None
+    for known in reversed(vectors.embeddings(database)):
+        try:
+            identity = _model_of(database, known, model, models.get(known.name))
+        except ModelError:
+            continue  # of another model than the one that was given
+        if identity is not None and _reads_texts(identity):
+            return known.name
+        if identity is None and unknown is None and _read_texts(database, known):
+            unknown = known.name
+    return unknown or default
+
+
+def _read_texts(database: Database, known: Embedding) -> bool:
+    """Whether the embedding is of a model that is known to read texts, though not at hand."""
+    made = vectors.made_by(database, known.revision)
+    return known.source is not None or (made is not None and made[1] == "towers")
+
+
+def _of_words(
+    database: Database, known: Embedding, words: str, model: Any, remembered: Identity | None, kernel: Kernel | None
+) -> np.ndarray:
+    """The vector of a string that is neither a sample id nor a file."""
+    identity = _model_of(database, known, model, remembered)
+    unnamed = UnknownSample(f"There is no sample {words!r}, and no file of that name.", hint=_near(database, words))
+    if identity is None and _read_texts(database, known):
+        raise _needs_model(known, f"the text {words!r}")
+    if words.strip() and (identity is None or not _reads_texts(identity)):
+        raise unnamed
+    try:
+        return text_vector(database, known.name, words, model=model, remembered=remembered, kernel=kernel)
+    except ModelError as error:
+        if error.code != "no_text":
+            raise
+        raise unnamed from error
+
+
+def _model_of(database: Database, known: Embedding, model: Any, remembered: Identity | None) -> Identity | None:
+    """The model that an embedding was made with: as given, as this process knows it, or by its public name."""
+    from dataide.inference.identity import Identity, identify
+
+    if model is not None:
+        options = {"form": "text"} if known.source is not None else {}
+        identity = model if isinstance(model, Identity) else identify(model, task="embedding", **options)
+        if not identity.matches(known.revision):
+            raise ModelError(
+                f"{known.name!r} was made by {known.revision}, and this is {identity.revision or identity.model}: "
+                "their vectors cannot be compared.",
+                hint="Give the model that made it, with the same code and weights, or embed anew with this one.",
+                code="other_model",
+            )
+        return identity
+    if remembered is not None and remembered.matches(known.revision):
+        return remembered
+    name, kind = vectors.made_by(database, known.revision) or (known.revision.partition("/")[0], "torchvision")
+    if kind == "learned":
+        from dataide.inference.learning import identity_of
+
+        learned = identity_of(database, name)
+        return learned if learned is not None and learned.matches(known.revision) else None
+    # A name with a hash behind it is of a function, or of weights in a file: of something that only its user has.
+    if kind not in ("torchvision", "adapter") or "#" in known.revision:
+        return None
+    public = identify(name, task="embedding")
+    return public if public.matches(known.revision) else None
+
+
+def _reads_texts(identity: Identity) -> bool:
+    """Whether it may read texts. Of open_clip and transformers only the loaded model knows; it says so itself."""
+    if identity.kind == "adapter":
+        return not identity.model.startswith("timm:")
+    return identity.kind == "towers" or identity.options.get("form") == "text"
+
+
+def _needs_model(known: Embedding, what: str) -> ModelError:
+    column = f", text={known.source!r}" if known.source is not None else ""
+    return ModelError(
+        f"{known.name!r} was made by a model of yours, which is needed to embed {what}.",
+        hint=f"Give it: similar(…, model=model). Or say once session.embed(model, name={known.name!r}{column}), which "
+        "computes nothing that is there and remembers the model until the session is closed.",
+        code="needs_model",
+    )
+
+
+def _describe(
+    database: Database, known: Embedding, target: Any, model: Any, remembered: Identity | None, kernel: Kernel | None
+) -> np.ndarray:
     data = _encoded(target)
-    made_by = known.revision.partition("/")[0]
     if known.revision == f"{descriptor.NAME}/{descriptor.REVISION}":
         from dataide.storage import pictures
 
         return np.asarray(descriptor.describe([pictures.decode(data, max_side_px=descriptor.DECODE_SIDE_PX)])[0])
-    if "#" in known.revision and model is None:
+    identity = _model_of(database, known, model, remembered)
+    if identity is None:
+        raise _needs_model(known, "a new picture")
+    if identity.kind == "callable" and identity.options.get("form") == "text":
         raise ModelError(
-            f"{known.name!r} was made by a function, which is needed to embed a new picture.",
-            hint="Add the picture as a sample and embed it, or search by a sample id.",
-            code="needs_model",
+            f"{known.name!r} was made by {identity.model}, which reads texts, not pictures.",
+            hint="Search by a text: session.similar(text='…').",
+            code="no_picture",
         )
-    from dataide.inference.client import embed_pictures
+    from dataide.inference.embedding import embed_pictures
 
-    return np.asarray(embed_pictures(model if model is not None else made_by, [data], kernel=kernel)[0])
+    return np.asarray(embed_pictures(identity, [data], kernel=kernel)[0])
 
 
 def _encoded(target: Any) -> bytes:

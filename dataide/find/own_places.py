@@ -13,6 +13,7 @@ from dataide.core.predicate import column_named
 from dataide.errors import ImportProblem, UnknownSample
 from dataide.storage import points
 from dataide.storage.query import nos_of
+from dataide.storage.samples import ascending
 from dataide.storage.vectors import check_writable
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _arrays(
                 + (f", nor {len(ids) - len(nos) - 1:,} others." if len(ids) - len(nos) > 1 else "."),
                 hint="session.ids() has all ids.",
             )
-        if len(np.unique(nos)) < len(nos):
+        if len(ascending(nos)) < len(nos):
             raise ImportProblem("An id comes twice in sample_id.", hint="Give each sample one place.")
     else:
         nos = view.nos()

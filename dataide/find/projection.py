@@ -26,6 +26,7 @@ from dataide.inference import contract
 from dataide.inference.job import Job, Progress
 from dataide.inference.process import Child, cores
 from dataide.storage import points, vectors
+from dataide.storage.samples import ascending
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
@@ -133,7 +134,7 @@ def project(
     """
     vectors.check_writable(database)
     known = require(database, embedding)
-    wanted = np.unique(np.asarray(nos, np.uint32))
+    wanted = ascending(np.asarray(nos, np.uint32))
     there = None if refit else points.projection(database, name or f"{embedding}/umap")
     joins = there is not None and there.method == "umap" and there.embedding_no == known.number
     chosen, note = _choose(method, len(wanted), joins)

@@ -8,6 +8,7 @@
 | `contrast` | FLOAT | 0..0.5 | standard deviation of luma (RMS contrast) |
 | `entropy` | FLOAT | 0..8 bits | Shannon entropy of the 256 luma levels |
 | `sharpness` | FLOAT | 0..20 | variance of the Laplacian of luma (0..1); a blurred copy always has less |
+| `blur` | FLOAT | 0..1 | 1 / (1 + 1000 sharpness): below 0.2 crisp, above 0.8 blurred or without detail |
 | `noise` | FLOAT | 0..4 | standard deviation of white noise in luma (0..1); 0.02 can be seen |
 | `colourfulness` | FLOAT | 0..230 | 0 grey, 15 slightly, 45 averagely, 82 highly, 109 extremely colourful |
 | `is_grey` | BOOLEAN | | no part of it differs visibly between red, green and blue |
@@ -65,6 +66,7 @@ SCHEMA = {
     "contrast": "FLOAT",
     "entropy": "FLOAT",
     "sharpness": "FLOAT",
+    "blur": "FLOAT",
     "noise": "FLOAT",
     "colourfulness": "FLOAT",
     "is_grey": "BOOLEAN",
@@ -173,6 +175,7 @@ def _together(looked: list[dict[str, Any]], sizes: Sequence[tuple[int, int]]) ->
     columns: dict[str, Any] = {"width": width, "height": height, "aspect": width / height}
     columns |= _light(np.array([one["histogram"] for one in looked], np.float64))
     columns["sharpness"] = measures.measure([one["work"] for one in looked])[2]
+    columns["blur"] = 1 / (1 + 1000 * columns["sharpness"])
     for name in ("noise", "colourfulness", "is_grey"):
         columns[name] = [one[name] for one in looked]
     colours = _main_colours(np.stack([one["pixels"] for one in looked]).astype(np.float32))

@@ -24,6 +24,7 @@ import numpy as np
 from dataide.errors import ProtocolError
 
 Lane = Literal["bulk", "interactive"]
+Form = Literal["picture", "text"]
 Arrays = dict[str, np.ndarray]
 Problem = tuple[int, str, str]  # position in the batch, code, reason
 
@@ -64,16 +65,18 @@ class Started(Message):
 class Load(Message):
     """To the child: a request needs this model; it is loaded once. The body of a callable is its pickle.
 
-    The pickle is made by this user in this process; its key says which pickle it is.
+    The pickle is made by this user in this process; its key says which pickle it is. Where the child should have the
+    model the body is left out (`kept`); a child that needs it after all says `Failed` with the code "send_again".
     """
 
     KIND = "load"
     request: int
     key: str
-    kind: str  # auto, torchvision or callable
+    kind: str  # see models.load
     name: str
     search_path: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Unload(Message):
 
 @dataclass(frozen=True)
 class Pictures(Message):
-    """To the child: encoded pictures for a loaded model; the body is all of them back to back."""
+    """To the child: encoded pictures, or texts in UTF-8, for a loaded model; the body is all of them back to back."""
 
     KIND = "pictures"
     request: int
@@ -94,6 +97,7 @@ class Pictures(Message):
     lane: Lane
     batch: int
     sizes: list[int]
+    form: Form = "picture"
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,17 @@ class Layout(Message):
 
 @dataclass(frozen=True)
 class Ready(Message):
-    """From the child: the model is loaded. The dimension may be 0 until the first batch is through."""
+    """From the child: the model is loaded. The dimension may be 0 until the first batch is through.
+
+    Details are what `session.models` says of it: task, classes, parameters, hash, device.
+    """
 
     KIND = "ready"
     request: int
     key: str
     revision: str
     dimension: int
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,8 @@ class Outcome(Message):
     """From the child: the answer to `Pictures`.
 
     The body is the arrays back to back, as `arrays` describes them: name, dtype, shape. An embedding has "vectors",
-    float32, a row for each good picture in order; other kinds of models name theirs.
+    float32, a row for each good picture in order; models/outputs.py says what the others have. `seconds` is how long
+    the model computed; details that only a first batch shows (the classes of a callable) come with it.
     """
 
     KIND = "outcome"
@@ -158,6 +167,8 @@ class Outcome(Message):
     batch: int
     arrays: list[dict[str, Any]]
     problems: list[Problem]
+    seconds: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

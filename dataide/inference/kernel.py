@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import queue
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from dataide.errors import DataideError, ModelError
 from dataide.inference import contract
 from dataide.inference.identity import Identity
 from dataide.inference.process import Child, cores
+from dataide.inference.pump import Answer
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
@@ -62,7 +65,7 @@ class Kernel:
         Raises:
             ModelError: the session is closed.
         """
-        path = [entry or os.getcwd() for entry in sys.path] if identity.kind == "callable" else []
+        path = [entry or os.getcwd() for entry in sys.path] if identity.pickled else []
         key = _key(identity)
         with self._lock:
             if self._closed:
@@ -76,8 +79,9 @@ class Kernel:
                 process = self._process = _Process(contract.Start(self._wanted, self._threads))
             request = process.open(key, identity, lane)
         # Outside of the lock: the body may be large.
-        load = contract.Load(request.number, key, identity.kind, identity.model, path, {"revision": identity.revision})
-        process.child.send(load, identity.pickled)
+        options = {**identity.options, "revision": identity.revision}
+        load = contract.Load(request.number, key, identity.kind, identity.model, path, options)
+        request.load(load, identity.pickled)
         return request
 
     def restart(self) -> None:
@@ -186,8 +190,18 @@ class Request:
         self._answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
         self._ended = False
         self.number = number
+        self._form: contract.Form = "text" if identity.options.get("form") == "text" else "picture"
         self.name = identity.model
         self.revision = identity.revision or ""
+        self.details: dict[str, Any] = {}
+
+    def load(self, load: contract.Load, body: bytes) -> None:
+        """Asks for the model. Of one that the process has its body stays here: a network's is megabytes."""
+        self._load = load, body
+        if body and self._process.has(self._key):
+            self._process.child.send(replace(load, kept=True))
+        else:
+            self._process.child.send(load, body)
 
     def begin(self, say: Callable[[str], None] = lambda sentence: None) -> None:
         """Waits until the model is loaded; `say` hears what is done meanwhile.
@@ -196,22 +210,32 @@ class Request:
             ModelError: it cannot be had.
         """
         while True:
-            message, _ = self._answer()
+            try:
+                message, _ = self._answer()
+            except ModelError as error:
+                if error.code != "send_again":
+                    raise
+                self._answers.get()  # what `_answer` leaves for whoever asks again
+                self._process.child.send(*self._load)
+                continue
             if isinstance(message, contract.Note):
                 say(message.sentence)
             elif isinstance(message, contract.Ready):
+                self._process.now_has(self._key)
                 self.revision = self.revision or message.revision
+                self.details = message.details
                 return
 
     def send(self, batch: int, data: list[bytes]) -> bool:
-        """Sends a batch of encoded pictures; False when nobody would compute it, which `receive` then explains."""
+        """Sends a batch of pictures or texts; False when nobody would compute it, which `receive` then explains."""
         if self._ended:
             return False
         sizes = [len(one) for one in data]
-        return self._process.child.send(contract.Pictures(self.number, self._key, self._lane, batch, sizes), data)
+        message = contract.Pictures(self.number, self._key, self._lane, batch, sizes, self._form)
+        return self._process.child.send(message, data)
 
-    def receive(self) -> tuple[int, contract.Arrays, list[contract.Problem]]:
-        """The next batch: its number, what the model made of it, and which of its pictures could not be decoded.
+    def receive(self) -> Answer:
+        """The next batch: its number, what the model made of it, and which of its pictures are not among that.
 
         Raises:
             ModelError: the model failed, the process ended, or this was cancelled.
@@ -219,7 +243,9 @@ class Request:
         while True:
             message, body = self._answer()
             if isinstance(message, contract.Outcome):
-                return message.batch, contract.unpacked(message, body), message.problems
+                arrays = contract.unpacked(message, body)
+                self.details = {**self.details, **message.details}
+                return Answer(message.batch, arrays, message.problems, message.seconds, message.details)
 
     def end(self) -> None:
         """Cancels: what waits is dropped, and who waits in `receive` is told so."""
@@ -259,6 +285,7 @@ class _Process:
         self._requests: dict[int, Request] = {}
         self._questions: dict[int, queue.SimpleQueue[contract.Health | None]] = {}
         self._models: dict[str, int] = {}  # how many requests have it open; the latest is last
+        self._loaded: set[str] = set()
         # What must not make its sender wait: a model may hold the interpreter's lock of the child for long, and then
         # nothing there reads what another thread is writing.
         self._errands: queue.SimpleQueue[contract.Message | None] = queue.SimpleQueue()
@@ -282,6 +309,16 @@ class _Process:
             request.take(self._why(request))
         return request
 
+    def has(self, key: str) -> bool:
+        """Whether the child has said that it has this model, and was not told to forget it."""
+        with self._lock:
+            return key in self._loaded
+
+    def now_has(self, key: str) -> None:
+        with self._lock:
+            if key in self._models:
+                self._loaded.add(key)
+
     def forget(self, request: Request) -> None:
         """Drops what waits of a request, and models that have not been used for long."""
         with self._lock:
@@ -292,6 +329,7 @@ class _Process:
             old = idle[: max(0, len(idle) - IDLE_MODELS)]
             for key in old:
                 del self._models[key]
+                self._loaded.discard(key)
             if self._gone:
                 return
         for message in (contract.Cancel(request.number), *(contract.Unload(key) for key in old)):
@@ -370,5 +408,9 @@ class _Process:
 
 def _key(identity: Identity) -> str:
     """What a loaded model is known by: the same key is the same model, for any name of an embedding."""
-    digest = hashlib.blake2b(identity.pickled, digest_size=8).hexdigest()
-    return f"{identity.kind}:{identity.revision or identity.model}:{digest}"
+    # Which of its inputs is read is said with each batch.
+    options = {name: value for name, value in identity.options.items() if name != "form"}
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (identity.pickled, json.dumps(options, sort_keys=True).encode()):
+        digest.update(part)
+    return f"{identity.kind}:{identity.revision or identity.model}:{digest.hexdigest()}"

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -23,10 +23,14 @@ import numpy as np
 
 from dataide.errors import DataideError, ModelError
 from dataide.inference import contract, machine, models
+from dataide.inference.models.base import keep_picture_memory
+from dataide.inference.models.outputs import by_position
 from dataide.inference.user_modules import UserModules
 
 LANES: tuple[contract.Lane, ...] = ("interactive", "bulk")
 RATE_OVER_S = 10.0
+# What comes as a pickle of this user's, and may come from files that change meanwhile.
+_OF_USER = ("callable", "module", "towers")
 
 
 def main() -> None:
@@ -35,6 +39,7 @@ def main() -> None:
     # What libraries and the user's functions print must not stand between the frames.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    keep_picture_memory()
     try:
         _serve(incoming, outgoing)
     except BrokenPipeError:
@@ -109,6 +114,7 @@ class Server:
         self._loads: queue.SimpleQueue[tuple[contract.Load, bytes]] = queue.SimpleQueue()
         self._user_modules = UserModules()
         self._stale: set[str] = set()
+        self._learning: dict[int, str] = {}  # requests that feed a model which learns, and its key
         self._computed: deque[tuple[float, int]] = deque()
         # The last one keeps a single picture from waiting behind batches that are being decoded.
         for lanes in [LANES] * threads + [LANES[:1]]:
@@ -122,11 +128,18 @@ class Server:
         if isinstance(message, contract.Pictures):
             self._queue(message, body)
         elif isinstance(message, contract.Load):
+            with self._changed:
+                self._failed.discard(message.request)  # it may be the second time that it is sent
             self._loads.put((message, bytes(body)))
         elif isinstance(message, contract.Cancel):
             with self._changed:
                 self._drop(message.request)
                 self._failed.discard(message.request)
+                key = self._learning.pop(message.request, "")
+                if key and key not in self._learning.values():
+                    # What was gathered to learn from is of no use to anybody else.
+                    self._models.pop(key, None)
+                    self._names.pop(key, None)
         elif isinstance(message, contract.Unload):
             with self._changed:
                 self._models.pop(message.key, None)
@@ -170,16 +183,21 @@ class Server:
             load, body = self._loads.get()
             try:
                 model = self._model(load, body)
-                self._say(contract.Ready(load.request, load.key, model.revision, model.dimension))
+                if load.kind == "learn":
+                    with self._changed:
+                        self._learning[load.request] = load.key
+                self._say(contract.Ready(load.request, load.key, model.revision, model.dimension, model.details))
             except BaseException as error:
                 self._fail(load.request, error, load.name)
 
     def _model(self, load: contract.Load, body: bytes, *, again: bool = False) -> models.Model:
-        if load.kind == "callable" and self._user_modules.forget_if_changed():
+        if load.kind in _OF_USER and self._user_modules.forget_if_changed():
             self._stale |= set(self._models)
         model = self._models.get(load.key)
-        if model is not None and not (load.kind == "callable" and load.key in self._stale):
+        if model is not None and not (load.kind in _OF_USER and load.key in self._stale):
             return model
+        if load.kept:
+            raise ModelError("The model is not loaded any more.", hint="Call again.", code="send_again")
         model = models.load(
             load,
             body,
@@ -210,7 +228,8 @@ class Server:
             body, work.body = work.body, None
             assert body is not None
             try:
-                work.prepared, work.problems = work.model.prepare(_cut(body, work.message.sizes))
+                prepare = work.model.prepare if work.message.form == "picture" else _reads_text(work.model)
+                work.prepared, work.problems = prepare(_cut(body, work.message.sizes))
             except BaseException as error:
                 self._fail(work.message.request, error, self._names.get(work.message.key, "The model"))
             del body
@@ -228,9 +247,12 @@ class Server:
                 while (work := self._next()) is None:
                     self._changed.wait()
             message = work.message
+            began = time.monotonic()
             try:
-                outcome = work.model.compute(work.prepared)
-                entries, parts = contract.packed(outcome)
+                computed = work.model.compute(work.prepared)
+                seconds = time.monotonic() - began
+                entries, parts = contract.packed(computed.arrays)
+                problems = by_position(len(message.sizes), work.problems, computed.problems)
             except BaseException as error:
                 self._fail(message.request, error, self._names.get(message.key, "The model"))
                 continue
@@ -239,8 +261,9 @@ class Server:
                 self._computed.append((time.monotonic(), len(message.sizes)))
                 while self._computed[-1][0] - self._computed[0][0] > RATE_OVER_S:
                     self._computed.popleft()
-            self._say(contract.Outcome(message.request, message.batch, entries, list(work.problems)), parts)
-            del work, outcome, parts
+            details = work.model.details
+            self._say(contract.Outcome(message.request, message.batch, entries, problems, seconds, details), parts)
+            del work, computed, parts
 
     def _next(self) -> Work | None:
         """The first decoded batch of the first lane that has one; the batches of a request keep their order."""
@@ -276,6 +299,17 @@ class Server:
                 contract.write(self._outgoing, message, body)
         except BrokenPipeError:
             os._exit(0)  # nobody listens any more
+
+
+def _reads_text(model: models.Model) -> Callable[[Sequence[bytes]], tuple[Any, list[models.Problem]]]:
+    prepare = getattr(model, "prepare_text", None)
+    if prepare is None:
+        raise ModelError(
+            "This model reads pictures, not texts.",
+            hint="Give a function from a list of texts to an array, or an object with embed_texts and embed_images.",
+            code="no_text",
+        )
+    return prepare  # type: ignore[no-any-return]
 
 
 def _cut(body: bytearray, sizes: list[int]) -> list[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dataide.storage import arrow_arrays
+from dataide.storage import arrow_arrays, run_tables
 from dataide.storage.database import registered
 from dataide.storage.documented import quoted
 from dataide.storage.samples import sql_types
@@ -218,7 +218,9 @@ class _Insertion:
         if lot.media is not None:
             other = "old.media IS DISTINCT FROM new.media"
             sets += ["media = new.media", f"media_revision = old.media_revision + ({other})::UINTEGER"]
-            sets += [f"{name} = CASE WHEN {other} THEN NULL ELSE old.{name} END" for name in _SEEN]
+            said = set(run_tables.filled_columns(self._cursor)) - set((self._names or {}).values())
+            seen = [*_SEEN, *(quoted(name) for name in sorted(said))]
+            sets += [f"{name} = CASE WHEN {other} THEN NULL ELSE old.{name} END" for name in seen]
         if sets:
             with registered(self._cursor, {"arriving": table}):
                 self._cursor.execute(

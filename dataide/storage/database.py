@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from dataide.errors import NewerSession, NotASession, ReadOnly, SessionClosed, SessionError
+from dataide.errors import NewerSession, NotASession, NotWritten, ReadOnly, SessionClosed, SessionError
 from dataide.storage import columns, documented, entry, lock, migrations
 from dataide.storage.idle import OWN_THRESHOLD, IdleCheckpoint
 from dataide.storage.uses import Uses
@@ -282,8 +282,13 @@ class Database:
                 yield cursor
                 cursor.execute("UPDATE data.meta SET value = ? WHERE key = 'revision'", [str(self.revision + 1)])
                 cursor.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 _roll_back(cursor)
+                if isinstance(error, duckdb.Error) and (why := _disk_said(error)):
+                    raise NotWritten(
+                        f"{self.path.name} could not be written: {why}.",
+                        hint="Free space on its disk and call again; what was committed before is kept.",
+                    ) from error
                 raise
             finally:
                 self._depth = 0
@@ -385,6 +390,14 @@ def _stopped_by_hand() -> Iterator[None]:
         if type(error) is RuntimeError and str(error) == "Query interrupted":
             raise KeyboardInterrupt from error
         raise
+
+
+def _disk_said(error: duckdb.Error) -> str | None:
+    """Why the disk took no more, if that is what an error is about."""
+    text = str(error)
+    if isinstance(error, duckdb.IOException) or "Failed to commit: Could not" in text:
+        return text.rpartition(": ")[2].strip().rstrip(".") or text
+    return None
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dataide.storage import run_tables
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -26,6 +28,16 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def version_of(source: str | None) -> str:
+    """What a vector was made of, as SQL over `data.sample s`: a number that is another one when that is.
+
+    Args:
+        source: the column of texts that was embedded; None for the picture.
+    """
+    # MD5 because every version of DuckDB has the same; NULL has none, so it equals nothing.
+    return "s.media_revision" if source is None else f"('0x' || md5(s.{quoted(source)})[1:8])::UINTEGER"
+
+
 def rebuild(cursor: duckdb.DuckDBPyConnection) -> None:
     """Makes the views of `main` anew. Always: what a stranger's file has under their names may be anything."""
     for name, body in definitions(cursor).items():
@@ -38,18 +50,21 @@ def definitions(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
         "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'data' "
         "AND table_name = 'sample' AND column_name <> 'sample_no' ORDER BY column_index"
     )
-    names = ", ".join(quoted(name) for (name,) in cursor.fetchall())
+    columns = [name for (name,) in cursor.fetchall()]
+    names = ", ".join(quoted(name) for name in columns)
     # The number comes last: it is the order of arrival, which `ORDER BY` needs and people rarely do.
     views = {"sample": f"SELECT {names}, sample_no FROM data.sample", **FIXED}
     cursor.execute(
-        "SELECT e.embedding_no, e.name FROM data.embedding e JOIN duckdb_tables() t "
+        "SELECT e.embedding_no, e.name, e.source FROM data.embedding e JOIN duckdb_tables() t "
         "ON t.table_name = 'vector_' || e.embedding_no AND t.schema_name = 'data' "
         "AND t.database_name = current_database() ORDER BY e.embedding_no"
     )
-    for number, name in cursor.fetchall():
-        # A vector of an earlier picture says nothing about the present one.
+    for number, name, source in cursor.fetchall():
+        if source is not None and source not in columns:
+            continue  # a stranger's file may name any
+        # A vector of an earlier picture or text says nothing about the present one.
         views[f"vector_{name}"] = (
             f"SELECT s.sample_id, v.vector FROM data.vector_{int(number)} v "
-            "JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision"
+            f"JOIN data.sample s ON s.sample_no = v.sample_no AND {version_of(source)} = v.media_revision"
         )
-    return views
+    return {**views, **run_tables.documented(cursor)}

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dataide.errors import ModelError, ReadOnly
+from dataide.errors import ModelError, ReadOnly, did_you_mean
 from dataide.storage import arrow_arrays
 from dataide.storage.database import registered
+from dataide.storage.documented import quoted, version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,12 +24,24 @@ BATCH_ROWS = 2_048
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """One embedding: the vectors of one model in one revision, in the table `data.vector_<number>`."""
+    """One embedding: the vectors of one model in one revision, in the table `data.vector_<number>`.
+
+    What a vector was made of stands beside it in `media_revision`: the revision of the picture, or 32 bits of the MD5
+    of the text. One whose picture or text is another now does not count.
+
+    Attributes:
+        number: of the table.
+        name: as people call it.
+        revision: of the model.
+        dimension: numbers in a vector.
+        source: the column of texts that was embedded; None for the picture.
+    """
 
     number: int
     name: str
     revision: str
     dimension: int
+    source: str | None = None
 
     @property
     def table(self) -> str:
@@ -37,7 +50,13 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Samples that still need a vector, in order of their numbers."""
+    """Samples that still need a vector, in order of their numbers.
+
+    Attributes:
+        nos: uint32.
+        media: what is listed where one cannot be had: references of pictures, or ids of samples with texts.
+        media_revisions: uint32, of the pictures, or hashes of the texts.
+    """
 
     nos: np.ndarray
     media: list[str]
@@ -60,7 +79,7 @@ def check_writable(database: Database) -> None:
 def embeddings(database: Database) -> list[Embedding]:
     """All embeddings of the file, the oldest first."""
     with database.query(
-        "SELECT embedding_no, name, revision, dimension FROM data.embedding ORDER BY embedding_no"
+        "SELECT embedding_no, name, revision, dimension, source FROM data.embedding ORDER BY embedding_no"
     ) as cursor:
         return [Embedding(*row) for row in cursor.fetchall()]
 
@@ -70,7 +89,7 @@ def embedding(database: Database, name: str) -> Embedding | None:
     return next((known for known in reversed(embeddings(database)) if known.name == name), None)
 
 
-def create(cursor: Cursor, name: str, revision: str, dimension: int) -> Embedding:
+def create(cursor: Cursor, name: str, revision: str, dimension: int, source: str | None = None) -> Embedding:
     """Adds an embedding, inside the caller's `write()`, which then rebuilds the views.
 
     Those of the same name are dropped: vectors of two revisions cannot be compared.
@@ -80,11 +99,12 @@ def create(cursor: Cursor, name: str, revision: str, dimension: int) -> Embeddin
         cursor.execute(f"DROP TABLE IF EXISTS data.vector_{int(number)}")
     cursor.execute("SELECT coalesce(max(embedding_no) + 1, 0) FROM data.embedding")
     row = cursor.fetchone()
-    made = Embedding(int(row[0]) if row else 0, name, revision, dimension)
+    made = Embedding(int(row[0]) if row else 0, name, revision, dimension, source)
     cursor.execute("DELETE FROM data.embedding WHERE name = ?", [name])
     cursor.execute(
-        "INSERT INTO data.embedding (embedding_no, name, revision, dimension, created_at) VALUES (?, ?, ?, ?, ?)",
-        [made.number, name, revision, dimension, datetime.now(UTC)],
+        "INSERT INTO data.embedding (embedding_no, name, revision, dimension, created_at, source) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        [made.number, name, revision, dimension, datetime.now(UTC), source],
     )
     cursor.execute(
         f"CREATE TABLE {made.table} (sample_no UINTEGER NOT NULL, media_revision UINTEGER NOT NULL, "
@@ -93,16 +113,19 @@ def create(cursor: Cursor, name: str, revision: str, dimension: int) -> Embeddin
     return made
 
 
-def pending(database: Database, known: Embedding | None, nos: np.ndarray) -> Pending:
-    """Those of `nos` that have no vector of their present picture."""
+def pending(database: Database, known: Embedding | None, nos: np.ndarray, source: str | None = None) -> Pending:
+    """Those of `nos` that have no vector of their present picture, or of their present text in the column `source`."""
     wanted = {"sample_no": np.ascontiguousarray(nos, np.uint32)}
     lacking = ""
+    version = version_of(source)
     if known is not None:
-        present = f"FROM {known.table} v WHERE v.sample_no = s.sample_no AND v.media_revision = s.media_revision"
+        present = f"FROM {known.table} v WHERE v.sample_no = s.sample_no AND v.media_revision = {version}"
         lacking = f"AND NOT EXISTS ({present})"
+    there = "s.media" if source is None else "s.sample_id"
+    some = "" if source is None else f"AND {_is_text(source)}"
     sql = (
-        "SELECT s.sample_no, s.media, s.media_revision FROM data.sample s "
-        f"WHERE s.sample_no IN (SELECT sample_no FROM wanted) {lacking} ORDER BY s.sample_no"
+        f"SELECT s.sample_no, {there} AS media, {version} AS media_revision FROM data.sample s "
+        f"WHERE s.sample_no IN (SELECT sample_no FROM wanted) {some} {lacking} ORDER BY s.sample_no"
     )
     with database.query(sql, frames={"wanted": wanted}) as cursor:
         columns = cursor.fetchnumpy()
@@ -113,6 +136,55 @@ def pending(database: Database, known: Embedding | None, nos: np.ndarray) -> Pen
     )
 
 
+def with_texts(database: Database, nos: np.ndarray, column: str) -> np.ndarray:
+    """Those of the samples that have a text in a column, in order; an empty one is none.
+
+    Raises:
+        ModelError: there is no such column of texts, or there are samples and none has a text.
+    """
+    columns = database.columns()
+    if columns.get(column) != "VARCHAR":
+        texts = [name for name, kind in columns.items() if kind == "VARCHAR"]
+        there = f"The column {column!r} is {columns.get(column)} and holds no texts."
+        raise ModelError(
+            there if column in columns else f"There is no column {column!r}.",
+            hint=did_you_mean(column, texts),
+            code="no_column",
+        )
+    with database.query(f"SELECT s.sample_no FROM data.sample s WHERE {_is_text(column)}") as cursor:
+        having = np.asarray(cursor.fetchnumpy()["sample_no"], np.uint32)
+    kept = nos[np.isin(nos, having)]
+    if len(nos) and not len(kept):
+        raise ModelError(
+            f"None of these {len(nos):,} samples has a text in {column!r}, so there is nothing to embed.",
+            hint=f"session.where({quoted(column) + ' IS NOT NULL'!r}) shows those that have one.",
+            code="no_texts",
+        )
+    return kept
+
+
+def texts(database: Database, nos: np.ndarray, column: str) -> list[str]:
+    """The texts of samples, in order of `nos`, which ascend; empty for one that is gone meanwhile."""
+    wanted = {"sample_no": np.ascontiguousarray(nos, np.uint32)}
+    low, high = (int(nos[0]), int(nos[-1])) if len(nos) else (0, 0)
+    sql = (
+        f"SELECT s.sample_no, s.{quoted(column)} FROM data.sample s WHERE s.sample_no BETWEEN {low} AND {high} "
+        f"AND s.sample_no IN (SELECT sample_no FROM wanted) AND {_is_text(column)}"
+    )
+    with database.query(sql, frames={"wanted": wanted}) as cursor:
+        found = dict(cursor.fetchall())
+    return [found.get(no, "") for no in nos.tolist()]
+
+
+def made_by(database: Database, revision: str) -> tuple[str, str] | None:
+    """Name and kind of the model that a revision is of, as they were noted when it was used here."""
+    with database.query(
+        "SELECT name, kind FROM data.model WHERE revision = ? ORDER BY used_at DESC LIMIT 1", [revision]
+    ) as cursor:
+        rows = cursor.fetchall()
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
 def store(cursor: Cursor, into: Embedding, nos: np.ndarray, media_revisions: np.ndarray, vectors: np.ndarray) -> None:
     """Writes vectors, inside the caller's `write()`; earlier ones of the same samples are replaced.
 
@@ -120,7 +192,7 @@ def store(cursor: Cursor, into: Embedding, nos: np.ndarray, media_revisions: np.
         cursor: the cursor that `write()` gave.
         into: the embedding.
         nos: whose they are, each once.
-        media_revisions: of which of their pictures.
+        media_revisions: of which of their pictures, or texts: `Pending.media_revisions`.
         vectors: float32, len(nos) x dimension, finite.
 
     Raises:
@@ -154,6 +226,13 @@ def store(cursor: Cursor, into: Embedding, nos: np.ndarray, media_revisions: np.
             cursor.execute(
                 "UPDATE data.embedding SET created_at = ? WHERE embedding_no = ?", [datetime.now(UTC), into.number]
             )
+            if into.source is not None:
+                # A place tells by its picture's revision that it is of earlier; of a text nobody could tell.
+                cursor.execute(
+                    "DELETE FROM data.point WHERE sample_no IN (SELECT sample_no FROM arriving) AND projection_no IN "
+                    "(SELECT projection_no FROM data.projection WHERE embedding_no = ?)",
+                    [into.number],
+                )
         cursor.execute(f"INSERT INTO {into.table} SELECT sample_no, media_revision, vector FROM batch")
 
 
@@ -184,8 +263,14 @@ def _first_not_finite(rows: np.ndarray) -> int | None:
     return next((int(row) for row in suspects if not np.isfinite(rows[row]).all()), None)
 
 
-def _valid(of: Embedding) -> str:
-    return f"{of.table} v JOIN data.sample s ON s.sample_no = v.sample_no AND s.media_revision = v.media_revision"
+def valid(of: Embedding) -> str:
+    """The vectors `v` that count and their samples `s`, as SQL after FROM."""
+    version = version_of(of.source)
+    return f"{of.table} v JOIN data.sample s ON s.sample_no = v.sample_no AND {version} = v.media_revision"
+
+
+def _is_text(column: str) -> str:
+    return f"trim(s.{quoted(column)}) <> ''"
 
 
 def made_at(database: Database, of: Embedding) -> str:
@@ -198,7 +283,7 @@ def made_at(database: Database, of: Embedding) -> str:
 
 def stamp(database: Database, of: Embedding) -> tuple[int, int, int, str]:
     """Changes whenever the vectors that count do: (embedding, how many, hash of their pictures, when it was made)."""
-    sql = f"SELECT count(*), coalesce(bit_xor(hash(v.sample_no, v.media_revision)), 0) FROM {_valid(of)}"
+    sql = f"SELECT count(*), coalesce(bit_xor(hash(v.sample_no, v.media_revision)), 0) FROM {valid(of)}"
     with database.query(sql) as cursor:
         rows = cursor.fetchall()
     count, mixed = rows[0]
@@ -206,8 +291,8 @@ def stamp(database: Database, of: Embedding) -> tuple[int, int, int, str]:
 
 
 def present(database: Database, of: Embedding) -> tuple[np.ndarray, np.ndarray]:
-    """Which samples have a vector of their present picture: numbers, ascending, and pictures' revisions; uint32."""
-    with database.query(f"SELECT v.sample_no, v.media_revision FROM {_valid(of)} ORDER BY v.sample_no") as cursor:
+    """Which samples have a vector that counts, and of which picture or text: ascending numbers, versions; uint32."""
+    with database.query(f"SELECT v.sample_no, v.media_revision FROM {valid(of)} ORDER BY v.sample_no") as cursor:
         columns = cursor.fetchnumpy()
     return np.asarray(columns["sample_no"], np.uint32), np.asarray(columns["media_revision"], np.uint32)
 
@@ -215,7 +300,7 @@ def present(database: Database, of: Embedding) -> tuple[np.ndarray, np.ndarray]:
 def present_rows(
     database: Database, of: Embedding, nos: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Vectors of samples whose picture has not changed since, a few thousand at a time, in any order.
+    """Vectors of samples whose picture or text has not changed since, a few thousand at a time, in any order.
 
     Yields sample numbers and revisions of the pictures (uint32), and float32 N x dimension that may be written to.
 
@@ -224,7 +309,7 @@ def present_rows(
         of: the embedding.
         nos: only these samples.
     """
-    sql = f"SELECT v.sample_no, v.media_revision, v.vector FROM {_valid(of)}"
+    sql = f"SELECT v.sample_no, v.media_revision, v.vector FROM {valid(of)}"
     frames: dict[str, object] = {}
     if nos is not None:
         frames["wanted"] = {"sample_no": np.ascontiguousarray(nos, np.uint32)}
@@ -242,7 +327,7 @@ def present_rows(
 def fetch(
     database: Database, of: Embedding, nos: np.ndarray | None = None, *, between: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of samples whose picture has not changed since: numbers, ascending, and float32 N x dimension.
+    """Vectors of samples whose picture or text has not changed since: numbers, ascending, and float32 N x dimension.
 
     Args:
         database: the session's.
@@ -257,7 +342,7 @@ def fetch(
         conditions.append("v.sample_no IN (SELECT sample_no FROM wanted)")
     if between is not None:
         conditions.append(f"v.sample_no >= {int(between[0])} AND v.sample_no < {int(between[1])}")
-    chosen = f"FROM {_valid(of)} WHERE {' AND '.join(conditions)}"
+    chosen = f"FROM {valid(of)} WHERE {' AND '.join(conditions)}"
     with database.query(f"SELECT v.sample_no {chosen} ORDER BY v.sample_no", frames=frames) as cursor:
         numbers = np.asarray(cursor.fetchnumpy()["sample_no"], np.uint32)
     # Sorting the vectors in the database would hold them there twice more; each is put in its place instead.

@@ -160,7 +160,7 @@ def test_a_file_in_a_bucket_that_changes_is_an_error_and_nothing_is_added(sessio
     assert refusal.value.code == "changed" and len(session) == 0
 
 
-class Broken(fsspec.AbstractFileSystem):  # type: ignore[misc]
+class Broken(fsspec.AbstractFileSystem):
     """A bucket behind a line that fails; `memory` behind it has the files."""
 
     protocol = "broken"

@@ -17,8 +17,8 @@ from PIL import Image
 
 from dataide.errors import ModelError
 from dataide.inference import job as jobs
-from dataide.inference.client import embed, embed_pictures
 from dataide.inference.descriptor import describe
+from dataide.inference.embedding import embed, embed_pictures
 from dataide.storage import vectors
 from dataide.storage.database import Database
 from dataide.storage.media import Media
@@ -128,16 +128,28 @@ def test_a_function_of_a_module_runs_in_another_process(case, portable):
     assert np.float32(os.getpid()) not in stored[:, 2]
 
 
-def test_a_function_of_the_notebook_runs_here_and_the_report_says_so(case):
+def test_a_function_of_the_notebook_runs_in_the_other_process_as_well(case):
+    def lightness(images):
+        return np.array([[np.asarray(image).mean(), os.getpid()] for image in images])
+
+    report = case.embed(lightness)
+    assert (report.embedded, report.note) == (COUNT, None)
+    processes = set(case.stored("lightness")[1][:, 1].tolist())
+    assert len(processes) == 1 and os.getpid() not in processes
+
+
+def test_a_function_that_cannot_be_sent_runs_here_and_the_report_says_so(case):
     seen = []
+    lock = threading.Lock()
 
     def lightness(images):
-        seen.append(os.getpid())
+        with lock:
+            seen.append(os.getpid())
         return np.array([[np.asarray(image).mean()] for image in images])
 
     report = case.embed(lightness)
     assert report.embedded == COUNT
-    assert report.note is not None and "in this process" in report.note
+    assert report.note is not None and "runs in this one" in report.note
     assert set(seen) == {os.getpid()}
     assert vectors.embedding(case.database, "lightness") is not None
 
@@ -159,7 +171,7 @@ def test_a_function_whose_code_has_changed_is_run_again_and_replaces_its_vectors
         ("def model(images): raise KeyError('no such layer')", "no such layer"),
         ("def model(images): return np.zeros(3)", "2 x d|4 x d"),
         ("def model(images): return np.full((len(images), 2), np.nan)", "not numbers"),
-        ("def model(images): return 'nothing'", "could not convert"),
+        ("def model(images): return 'nothing'", "returned a str"),
     ],
 )
 def test_a_function_that_fails_is_named_with_its_reason(case, portable, body, said):
@@ -218,7 +230,7 @@ SCRIPT = """
     sys.path.insert(0, {folder!r})
     from dataide.storage.database import Database
     from dataide.storage.media import Media
-    from dataide.inference.client import embed
+    from dataide.inference.embedding import embed
     import slow
     database = Database({file!r})
     def say(done, total, sentence):
@@ -342,7 +354,7 @@ def test_torchvision_embeds_with_the_weights_in_its_cache(case, tmp_path, monkey
     network = torchvision.models.resnet18(weights=None)
     torch.save(network.state_dict(), file)
     (case.folder / "pictures" / "5.png").write_bytes(b"not a picture")
-    report = case.embed("resnet18", nos=np.arange(8))
+    report = case.embed("resnet18", nos=np.arange(8), precision="float32")
     assert (report.embedded, report.problems, report.dimension) == (7, 1, 512)
     assert report.revision == "resnet18/IMAGENET1K_V1"
     network.fc = torch.nn.Identity()

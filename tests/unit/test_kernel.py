@@ -18,7 +18,7 @@ from PIL import Image
 import dataide as di
 from dataide.errors import ModelError, ProtocolError
 from dataide.inference import contract, pump
-from dataide.inference.client import embed, embed_pictures
+from dataide.inference.embedding import embed, embed_pictures
 from dataide.inference.identity import identify
 from dataide.inference.kernel import IDLE_MODELS, Kernel
 from tests.unit.inference_tools import Make, functions_in_files, gone, held_until, until

@@ -11,7 +11,7 @@ from PIL import Image
 from dataide.errors import ModelError, UnknownSample
 from dataide.find import neighbours, vector_parts
 from dataide.find.neighbours import mean_vector, nearest, query_vector, require
-from dataide.inference.client import embed
+from dataide.inference.embedding import embed
 from dataide.storage import vectors
 from dataide.storage.database import Database
 from dataide.storage.media import Media

@@ -1,0 +1,282 @@
+"""A View with everything that people do to samples: what a Session answers with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+
+from dataide.core import view as core_view
+from dataide.core.actions import samples
+from dataide.core.vectors import named
+from dataide.storage import listings
+from dataide.storage.samples import with_pictures
+from dataide.widgets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dataide.find.projection import ProjectReport
+    from dataide.formats.progress import Listener
+    from dataide.inference.embedding import EmbedReport
+    from dataide.inference.enriching import EnrichReport
+    from dataide.inference.identity import ModelLike
+    from dataide.inference.job import Job
+    from dataide.inference.learning import LearnReport
+    from dataide.inference.predicting import PredictReport
+
+Done = TypeVar("Done")
+
+
+class View(core_view.View):
+    """Samples that meet conditions, in an order; what a Session answers with."""
+
+    def embed(
+        self,
+        model: ModelLike = "auto",
+        *,
+        name: str | None = None,
+        text: str | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> EmbedReport | Job[EmbedReport]:
+        """Gives each sample a vector, in a process of its own. Ctrl-C keeps what was done; the same call goes on.
+
+        Args:
+            model: "auto" (works offline, without torch), a name of torchvision such as "resnet18", a torch module with
+                transform= and layer=, a file of torch.export, a callable on a list of PIL pictures, or two towers.
+            name: of the embedding; by default the model's.
+            text: a column of texts, which are embedded in place of the pictures.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: batch_size=, device="cuda:1", engine="ray", transform=, layer=, weights=; trust=True for a file
+                that runs code of its own.
+
+        Raises:
+            ModelError: none of the samples has a picture or text, or the model cannot be had, or failed.
+        """
+        from dataide.inference.embedding import embed, remembered
+
+        options = {"remember": remembered(self._context), "name": name, "text": text, **options}
+        done: EmbedReport | Job[EmbedReport] = self._infer(
+            embed, model, progress=progress, wait=wait, everything=text is not None, **options
+        )
+        return done
+
+    def predict(
+        self,
+        model: ModelLike,
+        *,
+        run: str = "v1",
+        classes: Sequence[str] | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> PredictReport | Job[PredictReport]:
+        """Lets a model say what each picture shows, and keeps it as a run; the same call does what is missing.
+
+        Of a classifier all probabilities are kept (table prediction_<run>); the class and its confidence are columns
+        too, named <run>_class and <run>_confidence: where("v1_class <> label and v1_confidence > 0.9").
+
+        Args:
+            model: a name of torchvision, a model trained here, a torch module with transform=, a file of torch.export,
+                or a callable on a list of PIL pictures: to N x classes, or for a detector to a list of dicts.
+            run: the name of the results.
+            classes: the names of the classes, in the model's order.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: task="detection", transform=, weights=, output="logits", threshold=, batch_size=, engine="ray",
+                trust=True for a file that runs code of its own.
+
+        Raises:
+            ModelError: the model cannot be had, or failed, or has other classes than the run.
+        """
+        from dataide.inference.predicting import predict
+
+        done: PredictReport | Job[PredictReport] = self._infer(
+            predict, model, run=run, classes=classes, progress=progress, wait=wait, **options
+        )
+        return done
+
+    def learn_embedding(
+        self,
+        name: str = "learned",
+        *,
+        label: str | None = "auto",
+        minutes: float = 2.0,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> LearnReport | Job[LearnReport]:
+        """Trains a small network on these samples, in the inference process, and gives each a vector with it.
+
+        Nothing is downloaded and no GPU is needed. A network that was trained with labels predicts them too:
+        predict("learned").
+
+        Args:
+            name: of the embedding, and of the model.
+            label: the column to learn; None for none; "auto" for the column label, where there is more than one.
+            minutes: the most that training takes.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: seed=, passes= for as many passes over the pictures instead of minutes.
+
+        Raises:
+            ModelError: there are too few pictures or labels to learn from, or torch is missing.
+        """
+        from dataide.inference.learning import learn_embedding
+
+        if label == "auto":
+            label = "label" if len(listings.counts(self._context.database, "label")) > 1 else None
+        done: LearnReport | Job[LearnReport] = self._infer(
+            learn_embedding, name, label=label, minutes=minutes, progress=progress, wait=wait, **options
+        )
+        return done
+
+    def enrich(
+        self,
+        what: str | Callable[..., Any],
+        *,
+        name: str | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> EnrichReport | Job[EnrichReport]:
+        """Gives each sample attributes, as typed columns to filter, colour and sort by; again it does what is missing.
+
+        Args:
+            what: "quality" (blur, noise, entropy, colours, hashes …), "text" with column=, "objects" with run= of a
+                detector, or a function from a list of PIL pictures to a dict of columns, a list of dicts or one value
+                each.
+            name: what they are called together; by default as the function is.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: column=, run=, batch_size=, engine="ray".
+
+        Raises:
+            ModelError: none of the samples has a picture, or the function failed.
+        """
+        from dataide.inference.enriching import enrich
+
+        everything = what in ("text", "objects")  # no picture is looked at
+        done: EnrichReport | Job[EnrichReport] = self._infer(
+            enrich, what, name=name, progress=progress, wait=wait, everything=everything, **options
+        )
+        return done
+
+    def _infer(
+        self,
+        work: Callable[..., Any],
+        what: Any,
+        *,
+        progress: bool | Listener,
+        wait: bool,
+        everything: bool = False,
+        device: str = "auto",
+        **options: Any,
+    ) -> Any:
+        """Starts a work of the inference room on the samples of this view; those without a picture are left out."""
+        from dataide.inference.kernel import kernel_of
+
+        context, nos = self._context, self.nos()
+        if not everything:
+            nos = with_pictures(context.database, nos)
+        options.setdefault("kernel", kernel_of(context, device))
+        job = work(context.database, context.media, nos, what, wait=False, **options)
+        return _shown(job, len(nos), progress, wait)
+
+    def project(
+        self,
+        method: str = "auto",
+        *,
+        embedding: str | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> ProjectReport | Job[ProjectReport]:
+        """Lays the samples out on a map: "umap", "pca", or "auto" for UMAP where it is installed.
+
+        Args:
+            method: how.
+            embedding: whose vectors; by default "auto", else the latest.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: name= of the map; refit=True lays all out anew instead of adding to the map that is there.
+        """
+        from dataide.find.projection import project
+
+        context, nos = self._context, self.nos()
+        vectors = named(context, embedding)
+        job = project(context.database, nos, method, embedding=vectors, wait=False, **options)
+        done = _shown(job, len(nos), progress, wait)
+        if wait:
+            Workspace.of(context).places.prepare()
+        return done
+
+    def similar(
+        self,
+        to: Any = None,
+        k: int | None = None,
+        *,
+        text: str | None = None,
+        embedding: str | None = None,
+        model: Any = None,
+    ) -> Self:
+        """The samples most similar to a sample, a picture or a text, best first, with a column `similarity`.
+
+        Args:
+            to: a sample id, a View (their mean), a path, encoded bytes, a PIL picture or an array; any other string is
+                a text, where the model reads texts.
+            k: how many; None for all.
+            text: a text, also where a sample or file has that name.
+            embedding: whose vectors; by default "auto", else the latest.
+            model: what the embedding was made with, for a picture or text that is no sample, where this session has
+                not embedded with it.
+        """
+        from dataide.find.neighbours import for_words, mean_vector, nearest, query_vector, text_vector
+
+        database, name = self._context.database, named(self._context, embedding)
+        among = self.mask()
+        if isinstance(to, core_view.View):
+            asked = to.nos()
+            vector, said = mean_vector(database, name, asked), samples(len(asked))
+        else:
+            from dataide.inference.embedding import remembered
+            from dataide.inference.kernel import kernel_of
+
+            models, no = remembered(self._context), None
+            if embedding is None:
+                name = for_words(database, name, to, text, model, models)
+            known: dict[str, Any] = {"model": model, "remembered": models.get(name), "kernel": kernel_of(self._context)}
+            if text is not None:
+                vector = text_vector(database, name, text, **known)
+            else:
+                vector, no = query_vector(database, name, to, **known)
+            asked = np.asarray([] if no is None else [no], dtype=np.uint32)
+            said = text or (str(to) if isinstance(to, str | os.PathLike) else "a picture")
+        among[asked[asked < len(among)]] = False  # everything is most similar to itself
+        nos, similarity = nearest(database, name, vector, k, among)
+        return self._with().ranked(nos, f"similar to {said}", similarity=similarity)
+
+
+def _shown(job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:
+    """Shows a long work where its cell waits for it; panels and `job` itself show it in any case."""
+    from dataide.formats.progress import Progress
+    from dataide.widgets.jobs import awaited
+
+    if callable(progress):
+        bar = Progress(job.verb, progress, total)
+
+        def show(done: int, total: int, sentence: str) -> None:
+            bar.total = total
+            bar.update(done)
+
+        if wait:
+            report = job.complete(show)
+            bar.finish(job.done, repr(report))
+            return report
+        job.watch(show)
+    if not wait:
+        return job
+    return awaited(job) if progress else job.complete()

@@ -1,0 +1,303 @@
+"""Predictions of real models in a real child process: kept whole, resumed, stale when picture or model changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import dataide as di
+from dataide.errors import ModelError, UnknownRun
+from dataide.inference import masks
+from dataide.storage import runs
+from tests.unit.inference_tools import Make, functions_in_files, held_until, until
+
+COUNT = 40
+
+
+@pytest.fixture
+def session(tmp_path) -> Iterator[di.Session]:
+    """Grey squares: number n is as bright as n x 6; those from 20 on are labelled light, the others dark."""
+    pictures = np.repeat(np.arange(COUNT, dtype=np.uint8) * 6, 64).reshape(COUNT, 8, 8)
+    with di.open(tmp_path / "predictions.duckdb") as session:
+        session.add_arrays(
+            pictures,
+            sample_id=[f"s{n:02}" for n in range(COUNT)],
+            label=["dark" if n < 20 else "light" for n in range(COUNT)],
+            progress=False,
+        )
+        yield session
+
+
+@pytest.fixture
+def portable(tmp_path, monkeypatch) -> Iterator[Make]:
+    yield from functions_in_files(tmp_path, monkeypatch)
+
+
+def lightness(images):
+    light = np.array([np.asarray(image).mean() / 255 for image in images])
+    return np.stack([1 - light, light], axis=1)
+
+
+def logits(images):
+    light = np.array([np.asarray(image).mean() / 255 for image in images])
+    return np.log(np.stack([1 - light, light], axis=1) + 1e-9) + 3
+
+
+CLASSES = ["dark", "light"]
+
+
+def predict(session, model=lightness, **options):
+    return session.predict(model, **{"run": "v1", "classes": CLASSES, "progress": False, **options})
+
+
+def test_probabilities_are_kept_whole_and_the_class_is_a_column(session):
+    report = predict(session)
+    assert (report.predicted, report.present, report.problems) == (COUNT, 0, 0)
+    assert report.classes == ("dark", "light") and report.columns == ("v1_class", "v1_confidence")
+    rows = session.sql("SELECT * FROM prediction_v1 ORDER BY sample_id").to_arrow().to_pylist()
+    assert [row["class"] for row in rows] == ["dark"] * 22 + ["light"] * 18
+    for number, row in enumerate(rows):
+        light = number * 6 / 255
+        assert row["probabilities"] == pytest.approx([1 - light, light], abs=1e-6)
+        assert row["confidence"] == pytest.approx(max(1 - light, light), abs=1e-6) and row["stale"] is False
+    wrong = session.where("v1_class <> label AND v1_confidence < 0.6")
+    assert wrong.ids() == ["s20", "s21"]
+
+
+def test_scores_before_a_softmax_become_the_same_probabilities(session):
+    predict(session)
+    predict(session, logits, run="v2")
+    both = session.sql(
+        "SELECT a.probabilities AS a, b.probabilities AS b FROM prediction_v1 a JOIN prediction_v2 b USING (sample_id)"
+    ).to_arrow()
+    assert both.num_rows == COUNT
+    for row in both.to_pylist():
+        assert row["a"] == pytest.approx(row["b"], abs=1e-4)
+
+
+def test_the_same_call_does_only_what_is_missing(session):
+    assert session.take(15).predict(lightness, run="v1", classes=CLASSES, progress=False).predicted == 15
+    second = predict(session)
+    assert (second.predicted, second.present) == (25, 15)
+    third = predict(session)
+    assert (third.predicted, third.present) == (0, COUNT)
+    assert third.columns == ("v1_class", "v1_confidence")
+
+
+def test_a_new_picture_makes_its_old_result_stale_and_only_that_is_done_again(session):
+    predict(session)
+    white = np.full((1, 8, 8), 255, np.uint8)
+    session.add_arrays(white, sample_id=["s03"], on_conflict="replace", progress=False)
+    listed = session.runs.to_arrow().to_pylist()[0]
+    assert (listed["run"], listed["samples"], listed["stale"]) == ("v1", COUNT, 1)
+    # What was said of another picture is no fact about this one.
+    assert session.where("sample_id = 's03'").to_arrow().to_pylist()[0]["v1_class"] is None
+    assert predict(session).predicted == 1
+    assert session.where("sample_id = 's03' AND v1_class = 'light'").ids() == ["s03"]
+    assert session.runs.to_arrow().to_pylist()[0]["stale"] == 0
+
+
+def test_a_new_revision_of_the_model_makes_all_old_results_stale(session, portable):
+    body = "def model(images): return np.array([[{0}, 1 - {0}]] * len(images))"
+    predict(session, portable(body.format(0.7)))
+    changed = portable(body.format(0.2))
+    session.take(10).predict(changed, run="v1", classes=CLASSES, progress=False)
+    listed = session.runs.to_arrow().to_pylist()[0]
+    assert (listed["samples"], listed["stale"]) == (COUNT, 30)
+    # They stay to be looked at, as what they are.
+    assert session.sql("SELECT count(*) FROM prediction_v1 WHERE stale AND class = 'dark'").fetchall() == [(30,)]
+    assert predict(session, changed).predicted == 30
+    assert session.runs.to_arrow().to_pylist()[0]["stale"] == 0
+
+
+def test_a_column_of_the_user_is_never_written_over(tmp_path):
+    with di.open(tmp_path / "mine.duckdb") as session:
+        session.add_arrays(np.zeros((3, 8, 8), np.uint8), v1_class=["my", "own", "words"], progress=False)
+        report = predict(session)
+        assert report.columns == ("v1_class_2", "v1_confidence")
+        assert [row["v1_class"] for row in session.to_arrow().to_pylist()] == ["my", "own", "words"]
+        assert predict(session).columns == ("v1_class_2", "v1_confidence")
+
+
+def test_a_row_that_is_no_number_is_a_problem_of_its_sample(session):
+    def broken(images):
+        rows = lightness(images)
+        rows[rows[:, 1] > 0.9] = np.nan
+        return rows
+
+    report = predict(session, broken)
+    bad = sum(n * 6 / 255 > 0.9 for n in range(COUNT))
+    assert (report.predicted, report.problems) == (COUNT - bad, bad)
+    assert {row["code"] for row in session.problems().to_dict("records")} == {"not_finite"}
+
+
+@pytest.mark.parametrize(
+    ("body", "classes", "said"),
+    [
+        ("def model(images): return np.ones((len(images), 3)) / 3", CLASSES, "3 numbers for each sample, and there"),
+        ("def model(images): return np.ones((2, 2, 2))", CLASSES, "2 x 2 x 2 for a batch"),
+        ("def model(images): return np.full((len(images), 2), np.nan)", None, "not numbers, for each"),
+        ("def model(images): raise ValueError('wants four channels')", None, "wants four channels"),
+        ("def model(images): return [None] * len(images)", None, "32 for a batch of 32"),
+    ],
+)
+def test_a_model_that_does_wrong_is_named_with_its_fault(session, portable, body, classes, said):
+    with pytest.raises(ModelError, match=said):
+        predict(session, portable(body), classes=classes)
+    assert session.runs.to_arrow().num_rows == 0
+    assert predict(session).predicted == COUNT  # and the session goes on
+
+
+def test_a_run_keeps_its_classes(session, portable):
+    predict(session)
+    three = portable("def model(images): return np.ones((len(images), 3)) / 3")
+    with pytest.raises(ModelError, match=r"has 2 classes \(dark, light\), and this model 3"):
+        predict(session, three, classes=["a", "b", "c"])
+    with pytest.raises(ModelError, match="one of classification, and this is detection"):
+        predict(session, task="detection")
+    with pytest.raises(UnknownRun, match="There is no run 'v9'"):
+        runs.require(session.context.database, "v9")
+
+
+def test_a_process_that_is_killed_keeps_what_was_committed(session, portable, tmp_path, monkeypatch):
+    monkeypatch.setattr("dataide.inference.pump.COMMIT_S", 0.0)
+    gate = tmp_path / "gate"
+    model = portable(f"""
+        done = [0]
+        def model(images):
+            done[0] += len(images)
+            if done[0] > 20:
+                {held_until(gate)}
+            return np.array([[0.5, 0.5]] * len(images))
+    """)
+    job = session.predict(model, run="v1", classes=CLASSES, batch_size=4, progress=False, wait=False)
+    until(lambda: job.done >= 20)
+    os.kill(session.kernel.pid, signal.SIGKILL)
+    with pytest.raises(ModelError, match="SIGKILL"):
+        job.result()
+    kept = session.sql("SELECT count(*) FROM prediction_v1").fetchall()[0][0]
+    assert 16 <= kept <= 20
+    gate.touch()
+    report = predict(session, model)
+    assert (report.predicted, report.present) == (COUNT - kept, kept)
+
+
+def test_cancelling_keeps_what_was_committed_and_the_same_call_goes_on(session, portable, tmp_path, monkeypatch):
+    monkeypatch.setattr("dataide.inference.pump.COMMIT_S", 0.0)
+    gate = tmp_path / "gate"
+    model = portable(f"""
+        calls = [0]
+        def model(images):
+            calls[0] += 1
+            if calls[0] == 3:
+                {held_until(gate)}
+            return np.array([[0.5, 0.5]] * len(images))
+    """)
+    job = session.predict(model, run="v1", classes=CLASSES, batch_size=4, progress=False, wait=False)
+    until(lambda: job.done >= 8)
+    job.cancel()
+    report = job.result()
+    assert report.cancelled and report.predicted == 8 and job.state == "cancelled"
+    gate.touch()
+    assert predict(session, model).predicted == COUNT - 8
+
+
+def test_open_panels_hear_of_results_while_the_job_goes_on(session, portable, tmp_path, monkeypatch):
+    monkeypatch.setattr("dataide.inference.pump.COMMIT_S", 0.0)
+    gate = tmp_path / "gate"
+    heard = threading.Event()
+    session.context.changes.subscribe(lambda topic: heard.set() if "v1_class" in session.columns else None)
+    model = portable(f"""
+        calls = [0]
+        def model(images):
+            calls[0] += 1
+            if calls[0] == 3:
+                {held_until(gate)}
+            return np.array([[0.5, 0.5]] * len(images))
+    """)
+    job = session.predict(model, run="v1", classes=CLASSES, batch_size=4, progress=False, wait=False)
+    assert heard.wait(30) and not job.finished
+    gate.touch()
+    job.result()
+
+
+# Detection -----------------------------------------------------------------------------------------------------------
+
+
+def boxes(images):
+    """A box around the left half, twice as sure in light pictures; nothing at all in black ones."""
+    found = []
+    for image in images:
+        light = float(np.asarray(image).mean()) / 255
+        count = 0 if light == 0 else 2
+        found.append(
+            {
+                "boxes": [[0, 0, image.width / 2, image.height], [1, 2, 3, 7]][:count],
+                "scores": [light, 0.01][:count],
+                "labels": [1, 0][:count],
+                "masks": np.stack([np.tri(8), np.zeros((8, 8))])[:count],
+            }
+        )
+    return found
+
+
+def test_detected_objects_are_kept_with_box_score_class_and_mask(session):
+    report = predict(session, boxes, run="boxes", task="detection", threshold=0.05, classes=["sky", "left half"])
+    assert (report.task, report.predicted, report.columns) == (
+        "detection",
+        COUNT,
+        ("boxes_objects", "boxes_confidence"),
+    )
+    found = session.sql("SELECT * FROM prediction_boxes ORDER BY sample_id").to_arrow().to_pylist()
+    # Below the threshold they are left out: 0.01 always, and the first three pictures' own.
+    assert [row["sample_id"] for row in found] == [f"s{n:02}" for n in range(3, COUNT)]
+    last = found[-1]
+    assert (last["class"], last["left_px"], last["top_px"], last["width_px"], last["height_px"]) == (
+        "left half",
+        0,
+        0,
+        4,
+        8,
+    )
+    assert last["score"] == pytest.approx(39 * 6 / 255, abs=1e-6)
+    assert (masks.decoded(np.array(last["mask_runs"]), 8) == np.tri(8).astype(bool)).all()
+    assert session.where("boxes_objects = 0").ids() == ["s00", "s01", "s02"]
+    assert (
+        predict(session, boxes, run="boxes", task="detection", threshold=0.05, classes=["sky", "left half"]).present
+        == COUNT
+    )
+
+
+def test_classes_that_nobody_named_are_numbers(session):
+    predict(session, boxes, run="boxes", task="detection", classes=None)
+    assert session.sql("SELECT DISTINCT class FROM prediction_boxes").fetchall() == [("1",)]
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0]}", "boxes, scores and classes"),
+        ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0, 0.5], 'classes': [0]}", "1 boxes, 2 scores and 1 classes"),
+        ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0], 'classes': [7]}", "gave the class 7"),
+        ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0], 'classes': [0], 'masks': np.ones((2, 8, 8))}", "masks of shape"),
+        ("3", "a list of"),
+    ],
+)
+def test_a_detector_that_does_wrong_is_named_with_its_fault(session, portable, one, said):
+    model = portable(f"def model(images): return [{one} for image in images]")
+    with pytest.raises(ModelError, match=said):
+        predict(session, model, run="boxes", task="detection")
+
+
+def test_session_models_lists_what_was_used_with_its_revision(session):
+    predict(session)
+    session.embed(progress=False)
+    rows = {row["model"]: row for row in session.models.to_arrow().to_pylist()}
+    assert set(rows) == {"lightness", "auto"}
+    assert rows["lightness"]["kind"] == "callable" and "#" in rows["lightness"]["revision"]
+    assert '"classes": ["dark", "light"]' in rows["lightness"]["details"]
