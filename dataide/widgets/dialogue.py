@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dataide.errors import DataideError, ProtocolError
+from dataide.errors import ActionError, DataideError, ProtocolError
 
 from .lanes import Job, Lane
-from .protocol import ASKS, MEDIA, READS, VERSION, Failure, Request, Upward
+from .protocol import ASKS, MEDIA, READS, STARTS, VERSION, Failure, Request, Upward
 from .underway import answering
 from .wire import check
 
@@ -76,10 +76,25 @@ class _Exchange:
             self.window = max(least, self.window // 2)
 
 
+class WrongField(ActionError):
+    """What was filled into one field of a form cannot be used.
+
+    Attributes:
+        field: its name.
+    """
+
+    def __init__(self, field: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, code="wrong_field")
+        self.field = field
+
+
 def failure(error: BaseException) -> Failure:
     """What the browser is told about an error. One that nobody foresaw is logged."""
     if isinstance(error, DataideError):
-        return {"code": error.code, "message": error.message, "hint": error.hint}
+        told: Failure = {"code": error.code, "message": error.message, "hint": error.hint}
+        if isinstance(error, WrongField):
+            told["field"] = error.field
+        return told
     _log.error("a request failed", exc_info=error)
     first_line = str(error).strip().split("\n", 1)[0][:300]
     return {
@@ -106,6 +121,7 @@ class Dialogue:
         # A gesture never waits behind a read, and a read sees every gesture that came before it.
         self._read_lane = Lane("dataide-read", threads=2, after=self._state_lane)
         self._media_lane = Lane("dataide-media", threads=2)
+        self._start_lane = Lane("dataide-start", after=self._state_lane)
         self._lock = threading.Lock()
         self._open: dict[int, _Exchange] = {}
 
@@ -127,6 +143,7 @@ class Dialogue:
         self._state_lane.close()
         self._read_lane.close()
         self._media_lane.close()
+        self._start_lane.close()
         with self._lock:
             exchanges = list(self._open.values())
         for exchange in exchanges:
@@ -140,8 +157,7 @@ class Dialogue:
                 hint="Page and kernel have different versions of dataide: restart the kernel and reload the page.",
             )
         body = check(request["body"], ASKS[op])
-        lane = self._media_lane if op in MEDIA else self._read_lane if op in READS else self._state_lane
-        exchange = _Exchange(request["id"], op, request["panel"], body, lane)
+        exchange = _Exchange(request["id"], op, request["panel"], body, self._lane_of(op))
         with self._lock:
             under_way = self._open.get(exchange.id)
             if under_way is not None and not under_way.stalled:
@@ -156,8 +172,13 @@ class Dialogue:
             (exchange.panel, op) if op in READS else None,
             lambda: self._fail(exchange, {"code": "superseded", "message": "A newer request came.", "hint": None}),
         )
-        if not lane.put(job):
+        if not exchange.lane.put(job):
             self._fail(exchange, {"code": "session_closed", "message": "The session was closed.", "hint": None})
+
+    def _lane_of(self, op: str) -> Lane:
+        if op in STARTS:
+            return self._start_lane
+        return self._media_lane if op in MEDIA else self._read_lane if op in READS else self._state_lane
 
     def _go_on(self, exchange: _Exchange) -> None:
         """Sends parts until the answer ends or too many of them wait for their acknowledgement."""

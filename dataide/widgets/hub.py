@@ -18,6 +18,7 @@ from .answers import OPERATIONS
 from .dialogue import Buffer, Dialogue, Reply
 from .lanes import Coalescer
 from .protocol import VERSION
+from .started import Starter
 from .subshells import heard_while_busy
 from .workspace import Workspace
 
@@ -78,6 +79,8 @@ class Hub(anywidget.AnyWidget):
         heard_while_busy(self.comm)
         self.on_msg(self._on_message)
         self._unsubscribe = context.changes.subscribe(self._on_change)
+        self._starter = Starter.of(self.workspace)
+        self._starter.changed = self._job_events.note
         self._unsubscribe_jobs = jobs.listen(context.database, self._on_job)
         context.at_close(self.close)
 
@@ -135,15 +138,21 @@ class Hub(anywidget.AnyWidget):
         self._send_event("state", state, rev=state["rev"])
 
     def _on_job(self, job: jobs.Job[Any]) -> None:
-        """On the job's thread: a note is all it costs there."""
+        """On the job's thread: until its end a note is all it costs there."""
+        if job.finished:
+            said = self._starter.end(job)
+            if said is not None:
+                self.toast(said, kind="error" if job.state == "failed" else "info")
         self._job_events.note()
-        if job.state == "failed":
-            self.toast(job.said(), kind="error")
 
     def _send_jobs(self) -> None:
         from .answers.jobs import jobs_state
 
-        self._send_event("jobs", jobs_state(self.workspace.database))
+        try:
+            ended = self._starter.ended()
+        except SessionClosed:
+            ended = []
+        self._send_event("jobs", jobs_state(self.workspace.database, ended))
 
     def _send_event(self, topic: str, body: Any, rev: int | None = None) -> None:
         with self._sequence_lock:

@@ -20,6 +20,7 @@ from .vocabulary import (
     FilterClause,
     Groups,
     HistoryEntry,
+    JobTarget,
     Legend,
     Mode,
     Name,
@@ -30,7 +31,10 @@ from .vocabulary import (
     Shape,
     Share,
     Sort,
+    StartKind,
+    StartOptions,
     Target,
+    TargetCount,
     Text,
     Thumbs,
     Uuid,
@@ -321,6 +325,38 @@ class CancelJobAnswer(TypedDict):
     found: bool
 
 
+class StartableAsk(TypedDict):
+    pass
+
+
+class StartableAnswer(TypedDict):
+    targets: list[TargetCount]
+    kinds: list[StartKind]
+    suggested: str | None
+    torch: bool
+    note: str | None
+
+
+class StartJobAsk(TypedDict):
+    kind: Name
+    target: JobTarget
+    options: StartOptions
+    uuid: Uuid
+    panel: NotRequired[Name]  # the workbench that shows what comes of it
+
+
+class StartJobAnswer(TypedDict):
+    job: str
+
+
+class DismissJobAsk(TypedDict):
+    id: Annotated[str, Longest(60)]
+
+
+class DismissJobAnswer(TypedDict):
+    found: bool
+
+
 class Nothing(TypedDict):
     pass
 
@@ -350,6 +386,9 @@ ASKS: dict[str, Any] = {
     "complete": CompleteAsk,
     "configure": ConfigureAsk,
     "cancel_job": CancelJobAsk,
+    "startable": StartableAsk,
+    "start_job": StartJobAsk,
+    "dismiss_job": DismissJobAsk,
 }
 
 ANSWERS: dict[str, Any] = {
@@ -377,16 +416,21 @@ ANSWERS: dict[str, Any] = {
     "complete": CompleteAnswer,
     "configure": Nothing,
     "cancel_job": CancelJobAnswer,
+    "startable": StartableAnswer,
+    "start_job": StartJobAnswer,
+    "dismiss_job": DismissJobAnswer,
 }
 
 # A newer one of the same panel replaces an older one that waits. Everything else is done in the order of arrival.
 READS = frozenset(
     {
         *("points", "colors", "marks", "detail", "density", "peek", "locate"),
-        *("page", "inspect", "facets", "facet_values", "complete"),
+        *("page", "inspect", "facets", "facet_values", "complete", "startable"),
     }
 )
 MEDIA = frozenset({"page", "peek", "inspect"})
+# What takes its time to begin: it sees every gesture that came before it, and holds up none that comes after.
+STARTS = frozenset({"start_job"})
 
 
 class Request(TypedDict):
@@ -418,3 +462,4 @@ class Failure(TypedDict):
     code: str
     message: str
     hint: str | None
+    field: NotRequired[str]  # of what was asked for, where one is to blame

@@ -116,10 +116,22 @@ class JobState(TypedDict):
     state: Literal["running", "cancelling"]
 
 
+class EndedJob(TypedDict):
+    """What came of a job that was started in a panel, as long as nobody has put it away."""
+
+    id: str
+    verb: str
+    state: Literal["done", "failed"]
+    message: str
+    hint: str | None
+    embedding: str | None  # of which there is no map yet
+
+
 class JobsState(TypedDict):
     # Grows with each look: the higher one is right, whichever message comes last.
     version: int
     running: list[JobState]
+    ended: NotRequired[list[EndedJob]]
 
 
 class SessionState(TypedDict):
@@ -140,6 +152,47 @@ class SessionState(TypedDict):
     group: str | None
     armed: Armed | None
     jobs: NotRequired[JobsState]
+
+
+# ---- starting jobs -----------------------------------------------------------------------------------------------
+
+JobTarget = Literal["all", "filter", "selection"]
+
+
+class StartChoice(TypedDict):
+    value: str
+    text: str
+
+
+class StartField(TypedDict):
+    name: str
+    label: str
+    kind: Literal["text", "choice", "number"]
+    value: str
+    choices: list[StartChoice]
+    hint: str | None
+
+
+class StartKind(TypedDict):
+    kind: str
+    title: str
+    about: str
+    fields: list[StartField]
+
+
+class TargetCount(TypedDict):
+    target: JobTarget
+    count: int
+
+
+class StartOptions(TypedDict):
+    model: NotRequired[Name]
+    name: NotRequired[Name]
+    embedding: NotRequired[Name]
+    method: NotRequired[Name]
+    label: NotRequired[Name]
+    minutes: NotRequired[float]
+    run: NotRequired[Name]
 
 
 # ---- gestures ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ const ORDERED: ReadonlySet<Op> = new Set([
   "similar",
   "configure",
   "group",
+  "startJob",
+  "dismissJob",
 ]);
 
 export class RequestFailed extends Error implements KernelError {

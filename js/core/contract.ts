@@ -6,6 +6,7 @@ import type {
   Answer,
   Armed,
   Ask,
+  EndedJob,
   Failure,
   JobState,
   Op,
@@ -56,6 +57,8 @@ export interface Store {
   readonly toasts: ReadonlySignal<readonly Toast[]>;
   /** Long works that are under way, the oldest first. A signal of their own: they say something four times a second. */
   readonly jobs: ReadonlySignal<readonly JobState[]>;
+  /** What came of jobs that were started in a panel and that nobody has put away yet. */
+  readonly ended: ReadonlySignal<readonly EndedJob[]>;
   /** "lost" after the kernel was restarted or the session's widget closed: nothing will be answered any more. */
   readonly connection: ReadonlySignal<"live" | "lost">;
   /** How many inspector panels are in sight; with none, a grid shows what is inspected itself. */

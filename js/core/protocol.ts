@@ -92,9 +92,49 @@ export interface JobState {
   state: "running" | "cancelling"; // cancelling: the step under way still ends
 }
 
+/** What came of a job that was started in a panel, until somebody puts it away. */
+export interface EndedJob {
+  id: string;
+  verb: string;
+  state: "done" | "failed";
+  message: string;
+  hint: string | null;
+  embedding: string | null; // of which there is no map yet
+}
+
 export interface JobsState {
   version: number; // grows with each look: the higher one is right, whichever message comes last
   running: JobState[]; // the oldest first
+  ended?: EndedJob[]; // the oldest first
+}
+
+export type JobTarget = "all" | "filter" | "selection";
+
+/** One thing that a job can be told. `value` is what it begins with; a text may be anything, its choices complete it. */
+export interface StartField {
+  name: keyof StartOptions;
+  label: string;
+  kind: "text" | "choice" | "number";
+  value: string;
+  choices: { value: string; text: string }[];
+  hint: string | null;
+}
+
+export interface StartKind {
+  kind: string;
+  title: string;
+  about: string;
+  fields: StartField[];
+}
+
+export interface StartOptions {
+  model?: string;
+  name?: string;
+  embedding?: string;
+  method?: string;
+  label?: string;
+  minutes?: number;
+  run?: string;
 }
 
 export type Mode = "replace" | "add" | "subtract" | "intersect";
@@ -341,6 +381,24 @@ export interface Operations {
   };
   // Stops a job after the step under way; what it committed stays. `found` is false when it had ended already.
   cancelJob: { ask: { id: string }; answer: { found: boolean } };
+  // What can be computed here now. `note` says why nothing can.
+  startable: {
+    ask: Record<string, never>;
+    answer: {
+      targets: { target: JobTarget; count: number }[];
+      kinds: StartKind[];
+      suggested: string | null;
+      torch: boolean;
+      note: string | null;
+    };
+  };
+  // Starts a job once for each uuid, and answers at once. `panel` is the workbench whose plot turns to a new map.
+  startJob: {
+    ask: { kind: string; target: JobTarget; options: StartOptions; uuid: string; panel?: string };
+    answer: { job: string };
+  };
+  // Puts away what came of a job, on every page.
+  dismissJob: { ask: { id: string }; answer: { found: boolean } };
 }
 
 export type Op = keyof Operations;
@@ -351,6 +409,7 @@ export interface Failure {
   code: string;
   message: string;
   hint: string | null;
+  field?: string; // of what was asked for, where one is to blame
 }
 
 /** Browser to kernel. `panel` and `op` name the lane in which a newer request replaces a pending one. */

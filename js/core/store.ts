@@ -8,6 +8,7 @@ import type {
   Armed,
   Ask,
   Downward,
+  EndedJob,
   JobState,
   JobsState,
   Op,
@@ -59,6 +60,7 @@ export class SessionStore implements Store {
   readonly busy: ReadonlySignal<boolean>;
   readonly toasts: ReadonlySignal<readonly Toast[]>;
   readonly jobs: ReadonlySignal<readonly JobState[]>;
+  readonly ended: ReadonlySignal<readonly EndedJob[]>;
   readonly connection: ReadonlySignal<"live" | "lost">;
   readonly hovered: Signal<number | null> = signal(null);
   readonly inspected: Signal<number | null> = signal(null);
@@ -69,6 +71,7 @@ export class SessionStore implements Store {
   readonly #state = signal<SessionState | null>(null);
   readonly #toasts = signal<readonly Toast[]>([]);
   readonly #jobs = signal<readonly JobState[]>([]);
+  readonly #ended = signal<readonly EndedJob[]>([]);
   #jobsVersion = 0;
   readonly #connection = signal<"live" | "lost">("live");
   #nextToast = 1;
@@ -80,6 +83,7 @@ export class SessionStore implements Store {
     this.busy = client.busy;
     this.toasts = this.#toasts;
     this.jobs = this.#jobs;
+    this.ended = this.#ended;
     this.#work(boot?.jobs);
     this.connection = this.#connection;
     client.onEvent = (event) => this.#event(event);
@@ -203,5 +207,7 @@ export class SessionStore implements Store {
     this.#jobsVersion = came.version;
     // Mostly there are none, and none again: nobody needs to hear of that.
     if (came.running.length > 0 || this.#jobs.value.length > 0) this.#jobs.value = came.running;
+    const ended = came.ended ?? [];
+    if (ended.length > 0 || this.#ended.value.length > 0) this.#ended.value = ended;
   }
 }

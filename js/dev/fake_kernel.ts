@@ -1,7 +1,8 @@
 /** Answers the protocol over a made-up session, one message at a time and in order, as the real kernel does over its comm. */
-import type { Answer, Ask, Facet, Op, Upward } from "../core/protocol.js";
+import type { Answer, Ask, Facet, Failure, Op, Upward } from "../core/protocol.js";
 import { fromWire, toWire } from "../core/wire.js";
 import { picture, UNREADABLE } from "./fake_data.js";
+import { startable, startJob } from "./fake_jobs.js";
 import { FakePoints, type Part } from "./fake_points.js";
 import { Refusal } from "./fake_predicate.js";
 import { FakeSession } from "./fake_session.js";
@@ -94,7 +95,7 @@ export class FakeKernel {
 
   #answer(id: number, op: Op, body: unknown): void {
     const { session } = this;
-    const fail = (error: { code: string; message: string; hint: string | null }): void =>
+    const fail = (error: Failure): void =>
       this.#send({ v: 1, k: "res", id, ok: false, rev: session.rev, part: 0, last: true, error }, []);
     if (this.#cancelled.delete(id)) {
       fail({ code: "cancelled", message: "Cancelled.", hint: null });
@@ -109,7 +110,8 @@ export class FakeKernel {
       if (CHANGING.has(op)) this.event("state", session.state());
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      fail({ code: error.code, message: error.message, hint: error.hint });
+      const { code, message, hint, field } = error;
+      fail({ code, message, hint, ...(field === undefined ? {} : { field }) });
     }
   }
 
@@ -197,6 +199,18 @@ export class FakeKernel {
         if (job) job.state = "cancelling";
         this.event("jobs", session.jobsState());
         return { body: { found: job !== undefined } };
+      },
+      startable: () => ({ body: startable(session) }),
+      startJob: (ask) => {
+        const body = startJob(session, ask);
+        this.event("jobs", session.jobsState());
+        return { body };
+      },
+      dismissJob: (ask) => {
+        const found = session.ended.some(({ id }) => id === ask.id);
+        session.ended = session.ended.filter(({ id }) => id !== ask.id);
+        this.event("jobs", session.jobsState());
+        return { body: { found } };
       },
     };
     const answer = (doers[op] as (ask: unknown) => Part<Op> | Part<Op>[])(body);

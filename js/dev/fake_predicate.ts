@@ -7,6 +7,7 @@ export class Refusal extends Error {
     readonly code: string,
     message: string,
     readonly hint: string | null = null,
+    readonly field?: string,
   ) {
     super(message);
   }

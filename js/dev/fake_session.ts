@@ -4,6 +4,7 @@ import type {
   Ask,
   Bar,
   ColumnInfo,
+  EndedJob,
   FilterClause,
   Gesture,
   Group,
@@ -71,6 +72,7 @@ export class FakeSession {
   armed: SessionState["armed"] = null;
   /** Long works, for tests to put there and take away; `event("jobs", jobsState())` tells the page. */
   jobs: JobState[] = [];
+  ended: EndedJob[] = [];
   #jobsVersion = 0;
   readonly clauses = new Map<string, FilterClause>();
   readonly #done: Event[] = [];
@@ -143,7 +145,7 @@ export class FakeSession {
 
   jobsState(): JobsState {
     this.#jobsVersion += 1;
-    return { version: this.#jobsVersion, running: structuredClone(this.jobs) };
+    return { version: this.#jobsVersion, running: structuredClone(this.jobs), ended: structuredClone(this.ended) };
   }
 
   value(sample: FakeSample, column: string): Value {

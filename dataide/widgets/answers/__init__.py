@@ -35,4 +35,7 @@ OPERATIONS: dict[str, Callable[[Workspace, Any], Reply | Iterable[Reply]]] = {
     "complete": counts.complete,
     "configure": state.configure,
     "cancel_job": jobs.cancel_job,
+    "startable": jobs.startable,
+    "start_job": jobs.start_job,
+    "dismiss_job": jobs.dismiss_job,
 }

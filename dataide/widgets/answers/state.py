@@ -11,6 +11,7 @@ from dataide.errors import ProtocolError, SessionClosed
 from dataide.widgets import protocol, vocabulary
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import ConfigureAsk, HelloAnswer, HelloAsk
+from dataide.widgets.started import Starter
 from dataide.widgets.vocabulary import ColumnInfo, FilterClause, Gesture, NameCount, ProjectionInfo, SessionState
 from dataide.widgets.workspace import Workspace
 
@@ -80,7 +81,7 @@ def session_state(workspace: Workspace) -> SessionState:
         "sort": sort_on_wire(workspace.orders.sort),
         "group": workspace.orders.group,
         "armed": workspace.armed,
-        "jobs": jobs_state(database),
+        "jobs": jobs_state(database, Starter.of(workspace).ended()),
     }
 
 

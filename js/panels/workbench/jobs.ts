@@ -1,7 +1,7 @@
-/** The slim strip of jobs under the top bar: what each does, how far it is, and a button to cancel it. */
+/** The slim strips under the top bar: jobs under way, each with a button to cancel it, and what came of those started here. */
 import type { TemplateResult } from "lit-html";
 import type { HubExports } from "../../core/contract.js";
-import type { JobState } from "../../core/protocol.js";
+import type { EndedJob, JobState } from "../../core/protocol.js";
 
 const SHOWN = 3;
 
@@ -45,4 +45,30 @@ export function jobStrip(hub: HubExports, jobs: readonly JobState[], cancel: (id
   </div>`;
   const more = jobs.length - SHOWN;
   return html`${jobs.slice(0, SHOWN).map(row)}${more > 0 ? html`<div class="di-job di-job-more">and ${more} more</div>` : nothing}`;
+}
+
+export interface EndedActions {
+  makeMap(ended: EndedJob): void;
+  dismiss(id: string): void;
+}
+
+/** What came of jobs, until it is put away: an error with what to do about it, or vectors that have no map yet. */
+export function endedStrip(
+  hub: HubExports,
+  jobs: readonly EndedJob[],
+  { makeMap, dismiss }: EndedActions,
+): TemplateResult {
+  const { html, nothing } = hub.lit;
+  const row = (job: EndedJob) => html`<div class="di-job di-ended" data-job=${job.id} data-state=${job.state}>
+    <span class="di-ended-said" role=${job.state === "failed" ? "alert" : nothing} aria-live="polite"
+      >${job.state === "failed" ? html`<strong>${job.verb} failed.</strong> ` : nothing}${job.message}${job.hint ? ` ${job.hint}` : ""}</span
+    >
+    ${
+      job.embedding === null
+        ? nothing
+        : html`<button type="button" class="dataide-button di-job-cancel" @click=${() => makeMap(job)}>Make a map</button>`
+    }
+    <button type="button" class="di-x" aria-label="Dismiss: ${job.verb}" title="Dismiss" @click=${() => dismiss(job.id)}>×</button>
+  </div>`;
+  return html`${jobs.map(row)}`;
 }

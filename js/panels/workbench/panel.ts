@@ -5,12 +5,14 @@ import type { TemplateResult } from "lit-html";
 import type { HubExports, PanelModel } from "../../core/contract.js";
 import { countWhileInSight } from "../../core/panel.js";
 import type { SessionState, Sort } from "../../core/protocol.js";
+import { newUuid } from "../../core/uuid.js";
 import { armedControl } from "./armed.js";
 import { chips } from "./chips.js";
+import { Compute } from "./compute.js";
 import { colorControl, sortControl } from "./controls.js";
 import { FilterBox } from "./filterbox.js";
 import { Frame } from "./frame.js";
-import { jobStrip } from "./jobs.js";
+import { endedStrip, jobStrip } from "./jobs.js";
 import { PARTS, type Part } from "./layout.js";
 
 export interface WorkbenchModel extends PanelModel {
@@ -22,6 +24,7 @@ export interface WorkbenchModel extends PanelModel {
 
 const KEYS = [
   ["/", "Filter box"],
+  ["M", "Compute: vectors, maps, attributes"],
   ["Drag", "Lasso in the plot, box in the pictures, range in a histogram"],
   ["Shift, Alt", "With a lasso: add, take away"],
   ["Wheel", "Zoom the plot; Space + drag moves it"],
@@ -39,7 +42,9 @@ export class Workbench {
   readonly #top = division("di-top");
   readonly #drawer = Object.assign(division("di-drawer"), { hidden: true });
   readonly #jobs = Object.assign(division("di-jobs"), { hidden: true });
+  readonly #ended = Object.assign(division("di-jobs"), { hidden: true });
   readonly #extra = division("di-extra");
+  #compute: Compute | null = null;
   #filterBox: FilterBox | null = null;
   #scatterId = "";
 
@@ -63,7 +68,7 @@ export class Workbench {
     root.setAttribute("aria-label", "Workbench");
     const bottom = division("di-bottom");
     this.#frame.body.append(this.#drawer);
-    root.append(this.#top, this.#jobs, this.#frame.body, bottom, this.#frame.edge);
+    root.append(this.#top, this.#jobs, this.#ended, this.#frame.body, bottom, this.#frame.edge);
     const configure = () => this.#frame.configure(model.get("config"));
     model.on("change:config", configure);
     signal.addEventListener("abort", () => model.off("change:config", configure));
@@ -73,6 +78,7 @@ export class Workbench {
     hub.dom.effectUntil(signal, () => this.#fillExtra());
     hub.dom.effectUntil(signal, () => this.#emptiness());
     hub.dom.effectUntil(signal, () => this.#fillJobs());
+    hub.dom.effectUntil(signal, () => this.#fillEnded());
     hub.ui.frame(root, signal);
     hub.keyboard.attach(root, (event) => this.#key(event), signal, { keys: KEYS });
     this.#inspector();
@@ -88,10 +94,12 @@ export class Workbench {
     const history = division("di-history");
     const left = division("di-active-filters");
     const right = division("di-controls");
-    first.append(box, history);
+    const compute = division("di-compute-button");
+    first.append(box, history, compute);
     second.append(left, right);
     this.#top.append(first, second);
     this.#filterBox = new FilterBox(hub, this.#panel, box, signal);
+    this.#compute = new Compute(hub, this.#panel, compute, this.#top, signal);
     hub.ui.actionBar(history, { root, panel: this.#panel, parts: ["count", "history"] }, signal);
     hub.dom.effectUntil(signal, () => {
       const state = hub.store.state.value;
@@ -179,6 +187,31 @@ export class Workbench {
     hub.lit.render(jobStrip(hub, jobs, cancel), strip);
   }
 
+  #fillEnded(): void {
+    const { hub } = this;
+    const ended = hub.store.connection.value === "lost" ? [] : hub.store.ended.value;
+    const strip = this.#ended;
+    strip.setAttribute("role", "group");
+    strip.setAttribute("aria-label", "Jobs that ended");
+    strip.hidden = ended.length === 0;
+    const panel = this.#panel;
+    const actions = {
+      makeMap: ({ embedding }: { embedding: string | null }) => {
+        const ask = {
+          kind: "map",
+          target: "all",
+          options: { embedding: embedding ?? "" },
+          uuid: newUuid(),
+          panel,
+        } as const;
+        void hub.client.ask("startJob", ask, { panel }).catch((error) => this.#report(error));
+      },
+      dismiss: (id: string) =>
+        void hub.client.ask("dismissJob", { id }, { panel }).catch((error) => this.#report(error)),
+    };
+    hub.lit.render(endedStrip(hub, ended, actions), strip);
+  }
+
   #label(label: string): void {
     const { store } = this.hub;
     if ((store.state.value?.selection.count ?? 0) > 0) {
@@ -194,6 +227,10 @@ export class Workbench {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     if (event.key === "/") {
       this.#filterBox?.focus();
+      return true;
+    }
+    if (event.key.toLowerCase() === "m") {
+      this.#compute?.toggle();
       return true;
     }
     if (event.key === "?") {
