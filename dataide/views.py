@@ -11,17 +11,20 @@ import numpy as np
 from dataide.core import view as core_view
 from dataide.core.actions import samples
 from dataide.core.vectors import named
+from dataide.errors import ModelError
 from dataide.storage import listings
 from dataide.storage.samples import with_pictures
 from dataide.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dataide.core.context import Context
     from dataide.find.projection import ProjectReport
     from dataide.formats.progress import Listener
     from dataide.inference.embedding import EmbedReport
     from dataide.inference.enriching import EnrichReport
     from dataide.inference.identity import ModelLike
     from dataide.inference.job import Job
+    from dataide.inference.kernel import Kernel
     from dataide.inference.learning import LearnReport
     from dataide.inference.predicting import PredictReport
 
@@ -174,15 +177,16 @@ class View(core_view.View):
         wait: bool,
         everything: bool = False,
         device: str = "auto",
+        engine: str = "local",
+        address: str | None = None,
         **options: Any,
     ) -> Any:
         """Starts a work of the inference room on the samples of this view; those without a picture are left out."""
-        from dataide.inference.kernel import kernel_of
-
         context, nos = self._context, self.nos()
         if not everything:
             nos = with_pictures(context.database, nos)
-        options.setdefault("kernel", kernel_of(context, device))
+        if "kernel" not in options:
+            options["kernel"] = _kernel(context, engine, device, address)
         job = work(context.database, context.media, nos, what, wait=False, **options)
         return _shown(job, len(nos), progress, wait)
 
@@ -258,6 +262,19 @@ class View(core_view.View):
         among[asked[asked < len(among)]] = False  # everything is most similar to itself
         nos, similarity = nearest(database, name, vector, k, among)
         return self._with().ranked(nos, f"similar to {said}", similarity=similarity)
+
+
+def _kernel(context: Context, engine: str, device: str, address: str | None) -> Kernel:
+    """Who computes for a session: a process of this machine, or a cluster."""
+    if engine == "ray":
+        from dataide.inference.engines.ray import ray_of
+
+        return ray_of(context, address)
+    if engine != "local":
+        raise ModelError(f"There is no engine {engine!r}.", hint="Say engine='local' or engine='ray'.")
+    from dataide.inference.kernel import kernel_of
+
+    return kernel_of(context, device)
 
 
 def _shown(job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:

@@ -118,7 +118,7 @@ def embed(
             waiting, at each step on the job's.
         wait: False returns a Job at once.
         **options: text=, a column of texts to embed in place of pictures; remember=, a dict for the model's identity;
-            kernel=, batch_size=, engine=, address= (see `Means`), and for loading the model those of `identify`.
+            kernel=, batch_size= (see `Means`), and for loading the model those of `identify`.
 
     Raises:
         ModelError: the model cannot be had, or failed, or no sample has a text in the column.

@@ -106,7 +106,7 @@ def enrich(
         run: of a detector, for "objects".
         progress: called with (done, total, sentence).
         wait: False returns a Job at once.
-        **options: kernel=, batch_size=, engine=, address= (see `Means`).
+        **options: kernel=, batch_size= (see `Means`).
 
     Raises:
         ModelError: the function cannot be had, or failed.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import os
 import re
 import types
@@ -57,6 +59,16 @@ class Identity:
     function: Callable[..., Any] | None = None
     note: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def key(self) -> str:
+        """What a loaded model is known by: the same key is the same model, for any name of an embedding."""
+        # Which of its inputs is read is said with each batch.
+        options = {name: value for name, value in self.options.items() if name != "form"}
+        digest = hashlib.blake2b(digest_size=8)
+        for part in (self.pickled, json.dumps(options, sort_keys=True).encode()):
+            digest.update(part)
+        return f"{self.kind}:{self.revision or self.model}:{digest.hexdigest()}"
 
     def matches(self, revision: str) -> bool:
         """Whether results of this revision may stand beside this model's, as far as is known before it is loaded."""

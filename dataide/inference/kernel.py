@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 import queue
 import sys
@@ -54,7 +52,7 @@ class Kernel:
         self._wanted = device
         self._threads = threads or cores()
         self._lock = threading.RLock()
-        self._process: _Process | None = None
+        self._process: Process | None = None
         self._closed = False
 
     # For work ------------------------------------------------------------------------------------------------------
@@ -66,7 +64,7 @@ class Kernel:
             ModelError: the session is closed.
         """
         path = [entry or os.getcwd() for entry in sys.path] if identity.pickled else []
-        key = _key(identity)
+        key = identity.key
         with self._lock:
             if self._closed:
                 raise ModelError(
@@ -76,7 +74,7 @@ class Kernel:
             if process is None or not process.alive:
                 if process is not None:
                     process.end(None)
-                process = self._process = _Process(contract.Start(self._wanted, self._threads))
+                process = self._process = self._begin()
             request = process.open(key, identity, lane)
         # Outside of the lock: the body may be large.
         options = {**identity.options, "revision": identity.revision}
@@ -84,12 +82,15 @@ class Kernel:
         request.load(load, identity.pickled)
         return request
 
+    def _begin(self) -> Process:
+        return Process(Child(contract.Start(self._wanted, self._threads)))
+
     def restart(self) -> None:
         """Ends the process and starts a new one without models. Work under way fails; the same call goes on."""
         with self._lock:
             self.stop()
             if not self._closed:
-                self._process = _Process(contract.Start(self._wanted, self._threads))
+                self._process = self._begin()
 
     def stop(self) -> None:
         """Ends the process and frees its memory; the next use starts a new one. Work under way fails."""
@@ -175,7 +176,7 @@ class Kernel:
         rate = f", {health.rate:,.0f} pictures a second" if health.rate else ""
         return f"Inference kernel on {health.device}: process {process.child.pid}, {memory}; {models}; {queued}{rate}."
 
-    def _alive(self) -> _Process | None:
+    def _alive(self) -> Process | None:
         process = self._process
         return process if process is not None and process.alive else None
 
@@ -183,7 +184,7 @@ class Kernel:
 class Request:
     """Batches of pictures for one model, and their outcomes in the same order. One thread sends, one receives."""
 
-    def __init__(self, process: _Process, number: int, key: str, identity: Identity, lane: contract.Lane) -> None:
+    def __init__(self, process: Process, number: int, key: str, identity: Identity, lane: contract.Lane) -> None:
         self._process = process
         self._key = key
         self._lane: contract.Lane = lane
@@ -274,11 +275,11 @@ class Request:
         return answer
 
 
-class _Process:
+class Process:
     """One child, the requests in it, and the thread that hands them what it says."""
 
-    def __init__(self, start: contract.Start) -> None:
-        self.child = Child(start)
+    def __init__(self, child: Child) -> None:
+        self.child = child
         self.started: contract.Started | None = None
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -404,13 +405,3 @@ class _Process:
             hint="What was committed is kept; the same call goes on where it stopped.",
             code="stopped",
         )
-
-
-def _key(identity: Identity) -> str:
-    """What a loaded model is known by: the same key is the same model, for any name of an embedding."""
-    # Which of its inputs is read is said with each batch.
-    options = {name: value for name, value in identity.options.items() if name != "form"}
-    digest = hashlib.blake2b(digest_size=8)
-    for part in (identity.pickled, json.dumps(options, sort_keys=True).encode()):
-        digest.update(part)
-    return f"{identity.kind}:{identity.revision or identity.model}:{digest.hexdigest()}"

@@ -96,7 +96,7 @@ def predict(
         task: "classification", "detection"; by default what the model is for, classification where nobody knows.
         progress: called with (done, total, sentence).
         wait: False returns a Job at once.
-        **options: kernel=, batch_size=, engine=, address= (see `Means`), and for loading the model those of `identify`:
+        **options: kernel=, batch_size= (see `Means`), and for loading the model those of `identify`:
             classes=, transform=, output=, threshold= …
 
     Raises:

@@ -17,10 +17,11 @@ from dataide.inference import contract
 
 # `-P` keeps a file called json.py in the user's folder from being taken for Python's own.
 _START = (
-    "import sys; root = sys.argv[1]; root in sys.path or sys.path.insert(0, root); "
-    "from dataide.inference.worker import main; main()"
+    "import importlib, sys; root, module = sys.argv[1:3]; root in sys.path or sys.path.insert(0, root); "
+    "importlib.import_module(module).main(*sys.argv[3:])"
 )
 _ROOT = str(Path(__file__).resolve().parents[2])
+PIPE_BYTES = 1 << 20
 
 
 def cores() -> int:
@@ -36,15 +37,34 @@ def cores() -> int:
     return max(1, count)
 
 
+def _widen(pipe: int) -> None:
+    """Lets a pipe hold a whole batch: with 64 KiB the two sides would wake each other for each part of it."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except (ImportError, AttributeError, OSError):  # not Linux, or its limit is lower
+        return
+
+
 class Child:
     """One inference process.
 
     Args:
         start: where it computes, and with how many threads.
         blas_threads: of numpy's own matrix products: 1 where several threads make them at once.
+        module: whose `main` it runs.
+        arguments: of `main`.
     """
 
-    def __init__(self, start: contract.Start, *, blas_threads: int = 1) -> None:
+    def __init__(
+        self,
+        start: contract.Start,
+        *,
+        blas_threads: int = 1,
+        module: str = "dataide.inference.worker",
+        arguments: Sequence[str] = (),
+    ) -> None:
         # What libraries print. Into a pipe that nobody reads they could print only so much.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the child
         environment = {
@@ -58,13 +78,16 @@ class Child:
             "PYTHONUNBUFFERED": "1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START, _ROOT],
+            [sys.executable, "-P", "-c", _START, _ROOT, module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env=environment,
             start_new_session=True,  # Ctrl-C in a terminal goes to the notebook alone, which ends the child in order
         )
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            _widen(stream.fileno())
         self._sending = threading.Lock()
         self.send(start)
 

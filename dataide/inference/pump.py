@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 # A batch ends at so many pictures or bytes, whichever comes first.
 BATCH_BYTES = 8 << 20
-# A commit costs some 10 ms, and panels redraw after each.
+# A commit costs some 10 ms and all that panels ask for after it; what is dearer comes less often.
 COMMIT_S = 1.0
+COMMIT_SHARE = 0.02
+LONGEST_PAUSE_S = 5.0
 COMMIT_PICTURES = 8192
 # Of a network nobody knows how many pictures at once it does best. It begins with few, so that small work is done soon,
 # and takes twice as many as long as that is worth it. A query waits for one batch, so none should take longer.
@@ -217,7 +219,7 @@ class Pump:
         self._verb = verb
         self._pending = work.pending_refs
         # So many batches are under way at once, however many samples there are; the process takes all that is sent.
-        self._room = threading.Semaphore(cores() + 2)
+        self._room = threading.Semaphore(int(computer.details.get("room", cores() + 2)))
         self._under_way: queue.Queue[_Batch | BaseException | None] = queue.Queue()
         self._stop = threading.Event()
         self._reading = threading.Lock()
@@ -231,7 +233,7 @@ class Pump:
         reader = threading.Thread(target=self._feed, name="dataide read pictures", daemon=True)
         reader.start()
         held = Results()
-        last_commit = time.monotonic()
+        last_commit, pause = time.monotonic(), COMMIT_S
         finished = False
         try:
             while (batch := self._under_way.get()) is not None:
@@ -240,9 +242,11 @@ class Pump:
                 if batch.readable:
                     self._take(batch, held)
                 self._room.release()
-                if held.count >= COMMIT_PICTURES or time.monotonic() - last_commit >= COMMIT_S:
+                if held.count >= COMMIT_PICTURES or time.monotonic() - last_commit >= pause:
+                    began = time.monotonic()
                     self._commit(held)
                     held, last_commit = Results(), time.monotonic()
+                    pause = min(max(COMMIT_S, (last_commit - began) / COMMIT_SHARE), max(COMMIT_S, LONGEST_PAUSE_S))
                 self._job.advance(batch.start + batch.count, len(self._pending), self._verb)
                 if self._job.cancelled:
                     break

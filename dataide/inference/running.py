@@ -40,14 +40,10 @@ class Means:
     Attributes:
         kernel: whose process computes; None for one of this work alone.
         batch_size: pictures that go to the model at once; None to leave it to the model.
-        engine: "local" for a process of this machine, "ray" for Ray's actors.
-        address: of a Ray cluster; None for one of this machine.
     """
 
     kernel: Kernel | None = None
     batch_size: int | None = None
-    engine: str = "local"
-    address: str | None = None
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> tuple[Means, dict[str, Any]]:
@@ -60,15 +56,13 @@ class Means:
         """Refuses before the work.
 
         Raises:
-            ModelError: a number or name is not possible.
+            ModelError: the number is not possible.
         """
         if self.batch_size is not None and self.batch_size < 1:
             raise ModelError(
                 f"A batch of {self.batch_size} pictures is not possible.",
                 hint="Leave batch_size out, or give 1 or more.",
             )
-        if self.engine not in ("local", "ray"):
-            raise ModelError(f"There is no engine {self.engine!r}.", hint="Say engine='local' or engine='ray'.")
 
 
 @dataclass
@@ -158,7 +152,7 @@ class Running(Generic[Report]):
         try:
             while True:
                 try:
-                    return self._through(computer(self.identity, kernel, "bulk", self.means))
+                    return self._through(computer(self.identity, kernel, "bulk"))
                 except ModelError as error:
                     if error.code == "not_portable" and self.identity.function is not None:
                         self._run_here(error)
@@ -249,14 +243,10 @@ def stacked(results: Results, name: str) -> np.ndarray:
     return np.concatenate([arrays[name] for good, arrays in results.batches if len(good)])
 
 
-def computer(identity: Identity, kernel: Kernel, lane: Lane, means: Means | None = None) -> Computer:
-    """Who computes: this process for what cannot be sent, else the kernel's process or Ray's actors."""
+def computer(identity: Identity, kernel: Kernel, lane: Lane) -> Computer:
+    """Who computes: this process for what cannot be sent, else the kernel's, be it of this machine or of a cluster."""
     if identity.kind == "callable" and not identity.pickled:
         return Local(identity)
-    if means is not None and means.engine == "ray":
-        from dataide.inference.engines.ray import RayComputer
-
-        return RayComputer(identity, address=means.address)
     return kernel.open(identity, lane)
 
 

@@ -25,12 +25,17 @@ class UserModules:
         paths = sysconfig.get_paths()
         self._not_users = tuple({_OURS, *(os.path.realpath(paths[name]) + os.sep for name in ("stdlib", "platstdlib"))})
         self._written: dict[str, int] = {}
+        self._others: dict[str, ModuleType] = {}  # whose they are is looked up once: torch brings three thousand
 
     def note(self) -> None:
         """Remembers the modules that have come since."""
         for name, module in list(sys.modules.items()):
-            if name not in self._written and (written := self._of_user(module)):
+            if name in self._written or self._others.get(name) is module:
+                continue
+            if written := self._of_user(module):
                 self._written[name] = written
+            else:
+                self._others[name] = module
 
     def forget_if_changed(self) -> bool:
         """Drops them all when one of their files has changed."""

@@ -7,6 +7,7 @@ one batch at most.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import queue
@@ -29,6 +30,8 @@ from dataide.inference.user_modules import UserModules
 
 LANES: tuple[contract.Lane, ...] = ("interactive", "bulk")
 RATE_OVER_S = 10.0
+# The notebook and its panels come first; where nobody else computes this costs nothing.
+NICE = 5
 # What comes as a pickle of this user's, and may come from files that change meanwhile.
 _OF_USER = ("callable", "module", "towers")
 
@@ -40,6 +43,8 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     keep_picture_memory()
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(NICE)
     try:
         _serve(incoming, outgoing)
     except BrokenPipeError:
