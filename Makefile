@@ -93,7 +93,7 @@ test-js: setup
 	$(NODE_MODULE) node_modules/vitest/vitest.mjs run
 
 test-duckdb15: setup $(STAMPS)/duckdb15
-	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit -q
+	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit -q -m "not torch and not ray"
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -25,6 +25,7 @@ from dataide.inference.running import once
 from dataide.storage import models_used, vectors
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
 
 COUNT = 240
 COLOURS = {"red": (230, 40, 40), "green": (40, 200, 40), "blue": (60, 60, 240)}

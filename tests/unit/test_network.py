@@ -22,6 +22,8 @@ from torchvision.transforms._presets import ImageClassification  # noqa: E402
 from dataide.inference.models.network import Network  # noqa: E402
 from dataide.inference.models.presets import Preset  # noqa: E402
 
+pytestmark = pytest.mark.torch
+
 STEP = 1 / 255 / 0.224  # one of 256 levels, once it is normalised
 
 

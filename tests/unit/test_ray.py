@@ -31,6 +31,7 @@ COUNT = 300
 # Ray starts in some 10 s of a core for each process, which a busy machine may not have.
 WAIT_S = 120.0
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
