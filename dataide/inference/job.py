@@ -38,6 +38,7 @@ class Job(Generic[Result]):
     def __init__(self, work: Callable[[Job[Result]], Result], *, verb: str, owner: object) -> None:
         self.done = 0
         self.total = 0
+        self.counts = True  # what is done are samples; else only shares and the sentence mean something to people
         self.sentence = verb
         self.verb = verb
         self.id = uuid.uuid4().hex[:12]
@@ -100,7 +101,12 @@ class Job(Generic[Result]):
 
     @property
     def rate(self) -> float:
-        """Samples a second: over the last seconds while it runs, over all of it in the end; 0 before there are any."""
+        """Samples a second: over the last seconds while it runs, over all of it in the end; 0 before there are any.
+
+        0 as well while it does not count samples.
+        """
+        if not self.counts:
+            return 0.0
         if self._ended is None:
             return self._pace.rate(time.monotonic())
         return self.done / max(self._ended - self._began, 1e-3) if self._began is not None else 0.0
@@ -180,7 +186,8 @@ class Job(Generic[Result]):
         return result
 
     def __repr__(self) -> str:
-        part = f"{self.done:,} of {self.total:,}" if self.total else "starting"
+        counted = f"{self.done:,} of {self.total:,}" if self.counts else f"{self.done / max(self.total, 1):.0%}"
+        part = counted if self.total else "starting"
         state = self.state
         if state == "cancelling":
             return f"{self.verb}: {part}. The step under way still ends; then it is cancelled."

@@ -149,6 +149,13 @@ def learn_embedding(
             code="unknown_column",
         )
     vectors.check_writable(database)
+    there = vectors.embedding(database, name)
+    if there is not None and there.source is not None:  # said now, and not after the training
+        raise ModelError(
+            f"The embedding {name!r} is of {there.source}, and cannot be of pictures as well.",
+            hint="Give another name: learn_embedding('own').",
+            code="other_source",
+        )
     settings = Settings(name, label, float(minutes), passes, int(seed))
     work = _Learning(database, media, np.unique(np.asarray(nos, np.uint32)), settings, kernel)
     job = Job(work, verb=f"Learning {name!r}", owner=database)
@@ -300,6 +307,8 @@ class _Learning:
     def _follow(self, job: Job[LearnReport], request: Request, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
         """Commands until the model is there: its state, and what was told of it."""
         total = max(round(self._settings.minutes * 60), 1)
+        job.counts = False
+        job.advance(0, total, "loading what it takes to train")
         request.send(0, [json.dumps(command).encode()])
         for number in range(1, UNDER_WAY):
             request.send(number, [b'{"do": "go on"}'])
@@ -307,6 +316,7 @@ class _Learning:
         while True:
             answer = request.receive()
             if "state" in answer.arrays:
+                job.counts = True
                 return answer.arrays["state"].tobytes(), answer.details
             told = answer.details
             said = told.get("doing", "training")

@@ -120,7 +120,7 @@ def _plain(text: str) -> str:
 
 
 def _parts(job: Job[Any]) -> Sequence[str]:
-    parts = [f"{job.done:,} of {job.total:,}"]
+    parts = [f"{job.done:,} of {job.total:,}" if job.counts else job.sentence]
     if job.rate:
         parts.append(spoken_rate(job.rate))
     if job.left_s is not None:

@@ -187,3 +187,21 @@ def test_jobs_need_neither_widgets_nor_tqdm() -> None:
 )
 def test_times_and_rates_are_said_shortly(said: str, expected: str) -> None:
     assert said == expected
+
+
+def test_a_job_that_counts_no_samples_says_its_share_and_what_it_does_in_place_of_a_rate() -> None:
+    owner, steps, gate = Owner(), threading.Event(), threading.Event()
+
+    def work(job: Job[str]) -> str:
+        job.counts = False
+        job.advance(1, 10, "training: loss 1.00")
+        job.advance(2, 10, "training: loss 0.50")
+        steps.set()
+        gate.wait(30)
+        return "trained"
+
+    job = Job(work, verb="Learning", owner=owner)
+    assert steps.wait(30)
+    assert job.rate == 0 and "20%" in repr(job) and "loss 0.50" in repr(job)
+    gate.set()
+    assert job.result() == "trained"

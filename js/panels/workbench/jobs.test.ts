@@ -21,7 +21,8 @@ describe("what is said of a job", () => {
   test.each([
     [JOB, "512 of 10,000, 205 a second, 46 s left"],
     [{ ...JOB, rate: 0.31, leftS: 30_000 }, "512 of 10,000, 0.3 a second, 8.3 h left"],
-    [{ ...JOB, rate: 0, leftS: null }, "512 of 10,000"],
+    [{ ...JOB, rate: 0, leftS: null }, "embedding"],
+    [{ ...JOB, rate: 0, sentence: "training: loss 0.31" }, "training: loss 0.31, 46 s left"],
     [{ ...JOB, done: 0, sentence: "loading mine" }, "loading mine"],
     [{ ...JOB, state: "cancelling" as const }, "cancelling after this step"],
   ])("%#", (job, said) => {

@@ -11,11 +11,14 @@ export function spokenTime(seconds: number): string {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** How far a job is: 512 of 10,000, 204 a second, 46 s left. Before the first step: what it is doing. */
+/**
+ * How far a job is: 512 of 10,000, 204 a second, 46 s left. Before the first step, and where it counts no samples (it
+ * has no rate then): what it is doing.
+ */
 export function progressSentence(job: JobState, formatCount: (n: number) => string): string {
   if (job.state === "cancelling") return "cancelling after this step";
   if (job.total === 0 || job.done === 0) return job.sentence;
-  const parts = [`${formatCount(job.done)} of ${formatCount(job.total)}`];
+  const parts = job.rate > 0 ? [`${formatCount(job.done)} of ${formatCount(job.total)}`] : [job.sentence];
   if (job.rate > 0) parts.push(`${job.rate < 10 ? job.rate.toFixed(1) : formatCount(Math.round(job.rate))} a second`);
   if (job.leftS !== null) parts.push(`${spokenTime(job.leftS)} left`);
   return parts.join(", ");
