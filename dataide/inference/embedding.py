@@ -234,6 +234,12 @@ class EmbeddingWork(Running[EmbedReport]):
 
     def store(self, cursor: Cursor, positions: np.ndarray, results: Results, revision: str) -> None:
         rows = stacked(results, "vectors")
+        if self._known is not None and vectors.embedding(self.database, self._known.name) != self._known:
+            raise ModelError(
+                f"The embedding {self._known.name!r} was made anew by another model meanwhile.",
+                hint="Give the vectors of this one a name of their own: embed(…, name='…').",
+                code="replaced",
+            )
         into = self._known or self._made(cursor, revision, rows.shape[1])
         if into.dimension != rows.shape[1]:
             raise ModelError(

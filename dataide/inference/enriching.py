@@ -14,7 +14,7 @@ import numpy as np
 
 from dataide.errors import ModelError, UnknownColumn, did_you_mean
 from dataide.inference import attributes, typed_columns
-from dataide.inference.identity import Identity, identify
+from dataide.inference.identity import Identity, check_name, identify
 from dataide.inference.job import Job, Progress
 from dataide.inference.predicting import latest
 from dataide.inference.running import Means, Running
@@ -110,13 +110,15 @@ def enrich(
 
     Raises:
         ModelError: the function cannot be had, or failed.
-        UnknownColumn, UnknownRun: there is no such column or run.
+        UnknownColumn: there is no such column of texts.
     """
     means, loading = Means.of(options)
     if what in (TEXT, OBJECTS):
         vectors.check_writable(database)
-        columns = _of_text(database, column) if what == TEXT else _of_objects(database, run)
-        title = name or f"{what} of {column if what == TEXT else run}"
+        of, columns = _of_text(database, column) if what == TEXT else _of_objects(database, run)
+        check_name(name, "attributes")
+        title = name or f"{what} of {of}"
+        _not_predictions(database, title)
         known = _Known(database, ascending(np.asarray(nos, np.uint32)), title, *columns)
         job = Job(known, verb=f"Enriching with {title!r}", owner=database)
         if progress is not None and not wait:
@@ -127,6 +129,7 @@ def enrich(
 
 
 def _identity(what: Any, name: str | None, loading: dict[str, Any]) -> Identity:
+    check_name(name, "attributes")
     if what == attributes.NAME:
         revision = f"{attributes.NAME}/{attributes.REVISION}"
         return Identity("quality", name or attributes.NAME, attributes.NAME, revision, options={"task": "attributes"})
@@ -140,6 +143,12 @@ def _identity(what: Any, name: str | None, loading: dict[str, Any]) -> Identity:
     return identify(what, name, task="attributes", **loading)
 
 
+def _not_predictions(database: Database, name: str) -> None:
+    there = runs.run(database, name)
+    if there is not None and there.task != "attributes":
+        raise ModelError(f"{name!r} is the name of a run of predictions.", hint="Give name='…'.", code="task")
+
+
 class _Enriching(Running[EnrichReport]):
     """One run of `enrich` that needs pictures."""
 
@@ -147,11 +156,7 @@ class _Enriching(Running[EnrichReport]):
 
     def __init__(self, database: Database, media: Media, nos: np.ndarray, identity: Identity, means: Means) -> None:
         super().__init__(database, media, nos, identity, means)
-        there = runs.run(database, identity.name)
-        if there is not None and there.task != "attributes":
-            raise ModelError(
-                f"{identity.name!r} is the name of a run of predictions.", hint="Give name='…'.", code="task"
-            )
+        _not_predictions(database, identity.name)
 
     @property
     def source(self) -> str:
@@ -164,7 +169,9 @@ class _Enriching(Running[EnrichReport]):
     def store(self, cursor: Cursor, positions: np.ndarray, results: Results, revision: str) -> None:
         parts = [typed_columns.unpacked(arrays) for good, arrays in results.batches if len(good)]
         found = {name: column for name, column in typed_columns.appended(parts).items() if _any(column)}
-        seen = {name.removeprefix(SEEN): found.pop(name) for name in list(found) if name.startswith(SEEN)}
+        # A function of the user may call its columns as it likes.
+        for_schema = [name for name in found if name.startswith(SEEN)] if self.identity.kind == "quality" else []
+        seen = {name.removeprefix(SEEN): found.pop(name) for name in for_schema}
         name = self.identity.name
         run = runs.run(self.database, name) or runs.create(cursor, name, "attributes")
         run = runs.columns_for(self.database, cursor, run, {key: (key, column.sql) for key, column in found.items()})
@@ -219,10 +226,10 @@ class _Known:
         return EnrichReport(self._name, tuple(run.columns.values()), len(self._nos), 0, 0, seconds)
 
 
-_Fields = tuple[dict[str, tuple[str, str]], str]
+_Fields = tuple[dict[str, tuple[str, str]], str]  # column: SQL type and expression; from where
 
 
-def _of_text(database: Database, column: str | None) -> _Fields:
+def _of_text(database: Database, column: str | None) -> tuple[str, _Fields]:
     texts = [name for name, kind in database.columns().items() if kind == "VARCHAR"]
     if column not in texts:
         raise UnknownColumn(
@@ -234,10 +241,10 @@ def _of_text(database: Database, column: str | None) -> _Fields:
         f"{name}_length": ("INTEGER", f"length({text})::INTEGER"),
         f"{name}_words": ("INTEGER", f"len(regexp_extract_all({text}, '\\S+'))::INTEGER"),
     }
-    return fields, "data.sample s"
+    return column, (fields, "data.sample s")
 
 
-def _of_objects(database: Database, name: str | None) -> _Fields:
+def _of_objects(database: Database, name: str | None) -> tuple[str, _Fields]:
     detectors = [one for one in runs.runs(database) if one.task == "detection"]
     chosen = next((one for one in detectors if one.name == name or name is None), None)
     if chosen is None:
@@ -260,7 +267,7 @@ def _of_objects(database: Database, name: str | None) -> _Fields:
         f"{prefix}_area": ("FLOAT", "coalesce(f.area, 0)::FLOAT"),
         f"{prefix}_largest": ("FLOAT", "coalesce(f.largest, 0)::FLOAT"),
     }
-    return fields, grouped
+    return chosen.name, (fields, grouped)
 
 
 def _any(column: Column) -> bool:

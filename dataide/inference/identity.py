@@ -87,8 +87,7 @@ def identify(model: ModelLike, name: str | None = None, **options: Any) -> Ident
     Raises:
         ModelError: it is nothing that can compute, or the name will not do.
     """
-    if name is not None and not re.fullmatch(r"\w[\w.\- ]{0,62}", name):
-        raise ModelError(f"{name!r} cannot be the name of an embedding.", hint="Use letters, digits and _, at most 63.")
+    check_name(name, options.get("task"))
     given = _checked(options)
     transform = given.pop("transform", None)
     if hasattr(model, "embed_images") and hasattr(model, "embed_texts"):
@@ -122,6 +121,17 @@ def identify(model: ModelLike, name: str | None = None, **options: Any) -> Ident
     pickled = pickled_for_another(model)
     note = None if pickled else f"{title} cannot be sent to another process, so it runs in this one"
     return Identity("callable", title, called, revision, pickled, model, note, given)
+
+
+def check_name(name: str | None, task: str | None) -> None:
+    """Refuses what can be no name of an embedding or run; None is for the model's own.
+
+    Raises:
+        ModelError: it is empty, too long, or has other characters than letters, digits, _, dots, dashes and spaces.
+    """
+    if name is not None and not re.fullmatch(r"\w[\w.\- ]{0,62}", name):
+        what = {"embedding": "an embedding", "attributes": "attributes"}.get(task or "embedding", "a run")
+        raise ModelError(f"{name!r} cannot be the name of {what}.", hint="Use letters, digits and _, at most 63.")
 
 
 def revision_of(function: Callable[..., Any]) -> tuple[str, str]:

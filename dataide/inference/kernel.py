@@ -216,7 +216,6 @@ class Request:
             except ModelError as error:
                 if error.code != "send_again":
                     raise
-                self._answers.get()  # what `_answer` leaves for whoever asks again
                 self._process.child.send(*self._load)
                 continue
             if isinstance(message, contract.Note):
@@ -270,7 +269,8 @@ class Request:
     def _answer(self) -> tuple[contract.Message, bytearray]:
         answer = self._answers.get()
         if isinstance(answer, DataideError):
-            self._answers.put(answer)  # whoever asks again hears it again
+            if answer.code != "send_again":  # all others end the request: whoever asks again hears it again
+                self._answers.put(answer)
             raise answer
         return answer
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from dataide.errors import ModelError
-from dataide.inference.identity import Identity, ModelLike, Task, identify
+from dataide.inference.identity import Identity, ModelLike, Task, check_name, identify
 from dataide.inference.job import Job, Progress
 from dataide.inference.kernel import Kernel
 from dataide.inference.pump import Answer, Computer, Local, Pump, Results
@@ -234,6 +234,7 @@ def meant(database: Database, model: ModelLike | Identity, name: str | None, tas
 
         trained = identity_of(database, model, task)
         if trained is not None:
+            check_name(name, task)
             return replace(trained, name=name or model)
     return identify(model, name, task=task, **options)
 

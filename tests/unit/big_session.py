@@ -41,7 +41,8 @@ def big_session(path: Path, count: int) -> Path:
         cursor.execute(_SAMPLES, {"count": count})
         cursor.execute(_POINTS, {"count": count})
         cursor.execute(
-            "INSERT INTO data.embedding VALUES (0, 'auto', '1', 2, now());"
+            "INSERT INTO data.embedding (embedding_no, name, revision, dimension, created_at) "
+            "VALUES (0, 'auto', '1', 2, now());"
             "INSERT INTO data.projection VALUES (0, 'auto/pca', 0, 'pca', '{}', NULL, now())"
         )
     return path

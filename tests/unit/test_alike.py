@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -96,24 +97,27 @@ def test_what_fails_halfway_leaves_nothing_of_either_kind(session: di.Session, m
         assert _rows(session, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-def test_a_file_of_the_first_version_keeps_its_journal_and_the_way_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_the_first_version_keeps_its_journal_and_the_way_back(tmp_path: Path) -> None:
     path = tmp_path / "first.duckdb"
-    first = {1: migrations.steps()[1]}
-    with monkeypatch.context() as earlier:
-        earlier.setattr(migrations, "steps", lambda: first)
-        big_session(path, COUNT)
-        with di.open(path) as session, session.context.database.write() as cursor:
-            assert cursor.execute("SELECT value FROM data.meta WHERE key = 'version'").fetchall() == [("1",)]
-            cursor.execute(
-                "INSERT INTO data.change SELECT 1, i, 'tag', NULL, 'old' FROM range(400) t(i);"
-                "INSERT INTO data.tag SELECT i, 'old' FROM range(400) t(i);"
-                "INSERT INTO data.event VALUES (1, 'u', now(), 'ann', 'tag', '{\"tag\": \"old\"}', '', "
-                "400, 'done', NULL)"
-            )
+    with duckdb.connect(str(path)) as plain:
+        plain.execute(migrations.steps()[1])
+        plain.execute("INSERT INTO data.meta VALUES ('version', '1'), ('format', 'dataide'), ('revision', '0')")
+        plain.execute(
+            "INSERT INTO data.sample (sample_no, sample_id, media, added_at) "
+            "SELECT i, 's' || i, '', now()::TIMESTAMP FROM range(?) t(i)",
+            [COUNT],
+        )
+        plain.execute("INSERT INTO data.embedding VALUES (0, 'auto', 'auto/1', 2, now())")
+        plain.execute("CREATE TABLE data.vector_0 (sample_no UINTEGER, media_revision UINTEGER, vector FLOAT[2])")
+        plain.execute("INSERT INTO data.vector_0 VALUES (3, 1, [0.5, 1])")
+        plain.execute("INSERT INTO data.change SELECT 1, i, 'tag', NULL, 'old' FROM range(400) t(i)")
+        plain.execute("INSERT INTO data.tag SELECT i, 'old' FROM range(400) t(i)")
+        plain.execute(
+            "INSERT INTO data.event VALUES (1, 'u', now(), 'ann', 'tag', '{\"tag\": \"old\"}', '', 400, 'done', NULL)"
+        )
     with di.open(path, read_only=True) as session:
         assert session.tags == {"old": 400} and session.sql("SELECT count(*) FROM change").fetchall() == [(400,)]
+        assert [(no, list(of)) for no, of in session.sql("SELECT * FROM vector_auto").fetchall()] == [("s3", [0.5, 1.0])]
     with di.open(path) as session:
         journal = session.context.journal
         journal.act(actions.Tag("new"), ALL)

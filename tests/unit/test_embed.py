@@ -17,6 +17,7 @@ from PIL import Image
 
 from dataide.errors import ModelError
 from dataide.inference import job as jobs
+from dataide.inference import pump
 from dataide.inference.descriptor import describe
 from dataide.inference.embedding import embed, embed_pictures
 from dataide.storage import vectors
@@ -364,3 +365,20 @@ def test_torchvision_embeds_with_the_weights_in_its_cache(case, tmp_path, monkey
         expected = network(image[None]).numpy()[0]
     np.testing.assert_allclose(case.stored("resnet18")[1][0], expected, rtol=1e-3, atol=1e-3)
     assert case.embed("resnet18", nos=np.arange(5)).embedded == 0
+
+
+def test_vectors_do_not_go_into_an_embedding_that_was_made_anew_meanwhile(case, monkeypatch):
+    monkeypatch.setattr(pump, "COMMIT_S", 0.0)
+    monkeypatch.setattr(pump, "LONGEST_PAUSE_S", 0.0)
+    calls = threading.Semaphore(1)  # none of this can be pickled, so it runs here
+
+    def model(images):
+        if not calls.acquire(blocking=False):
+            with case.database.write() as cursor:
+                vectors.create(cursor, "toy", "other/1", 5)
+                case.database.rebuild_views(cursor)
+        return np.ones((len(images), 3), np.float32)
+
+    with pytest.raises(ModelError, match="'toy' was made anew by another model meanwhile"):
+        case.embed(model, name="toy", batch_size=20)
+    assert vectors.embedding(case.database, "toy").revision == "other/1" and len(case.stored("toy")[0]) == 0

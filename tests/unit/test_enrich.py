@@ -142,6 +142,14 @@ def test_a_new_picture_loses_the_attributes_of_the_old_one(session):
     assert session.where("sample_id = 's05'").to_arrow().to_pylist()[0]["entropy"] == 0
 
 
+def test_a_function_may_call_its_columns_as_it_likes(session):
+    names = ["seen media", " spaced ", "", 'a"b; --', "media"]
+    report = session.enrich(lambda images: {name: [1] * len(images) for name in names}, name="odd", progress=False)
+    assert report.columns == ("seen media", "spaced", "column", 'a"b; --', "media_2")
+    row = session.take(1).to_arrow().to_pylist()[0]
+    assert [row[name] for name in report.columns] == [1] * 5 and row["media"].startswith("blob:")
+
+
 def test_length_of_text_needs_no_picture(session):
     report = session.enrich("text", column="caption", progress=False)
     assert report.columns == ("caption_length", "caption_words")
@@ -159,7 +167,11 @@ def test_objects_are_counted_and_measured(session):
     with pytest.raises(ModelError, match="No detector has looked"):
         session.enrich("objects", progress=False)
     session.take(20).predict(halves, run="found", task="detection", classes=["a", "b"], progress=False)
-    session.enrich("objects", run="found", progress=False)
+    assert session.enrich("objects", progress=False).name == "objects of found"
+    with pytest.raises(ModelError, match="'found' is the name of a run of predictions"):
+        session.enrich("objects", name="found", progress=False)
+    with pytest.raises(ModelError, match="cannot be the name of attributes"):
+        session.enrich("objects", name="a\nb", progress=False)
     row = session.where("sample_id = 's03'").to_arrow().to_pylist()[0]
     assert (row["found_objects"], row["found_kinds"]) == (2, 2)
     assert (row["found_area"], row["found_largest"]) == pytest.approx((0.5 + 1 / 16, 0.5))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from dataide.errors import ModelError, ProtocolError
 from dataide.inference import contract, pump
 from dataide.inference.embedding import embed, embed_pictures
 from dataide.inference.identity import identify
-from dataide.inference.kernel import IDLE_MODELS, Kernel
+from dataide.inference.kernel import IDLE_MODELS, Kernel, Request
 from tests.unit.inference_tools import Make, functions_in_files, gone, held_until, until
 
 COUNT = 24
@@ -380,3 +381,38 @@ def test_arrays_cross_as_plain_numbers_only():
         contract.unpacked(outcome, body[:-1])
     with pytest.raises(ProtocolError, match="no array"):
         contract.unpacked(outcome, body + b"more")
+
+
+def test_a_request_that_is_cancelled_when_the_model_is_wanted_again_does_not_wait_for_ever():
+    class Silent:  # it has forgotten the model, and says nothing after that
+        child = None
+        sent: list[object] = []
+
+        def has(self, key):
+            return True
+
+        def send(self, message, body=b""):
+            self.sent.append(message)
+            return True
+
+        def forget(self, request):
+            return None
+
+    process = Silent()
+    process.child = process
+    identity = identify(abs, "toy", task="embedding")
+    request = Request(process, 1, identity.key, identity, "bulk")
+    request.load(contract.Load(1, identity.key, identity.kind, identity.model, [], {}), identity.pickled)
+    request.take(ModelError("The model is not loaded any more.", code="send_again"))
+    request.end()
+    heard: list[str] = []
+
+    def begin() -> None:
+        with pytest.raises(ModelError) as caught:
+            request.begin()
+        heard.append(caught.value.code)
+
+    thread = threading.Thread(target=begin, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert heard == ["cancelled"] and len(process.sent) == 2

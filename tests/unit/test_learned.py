@@ -103,6 +103,15 @@ def right(vectors_of: np.ndarray, names: list[str]) -> float:
     return float((named(vectors_of[:half], codes[:half], vectors_of[half:]) == codes[half:]).mean())
 
 
+def test_a_name_of_text_vectors_is_refused_before_the_training(session):
+    database = session.context.database
+    with database.write() as cursor:
+        vectors.create(cursor, "words", "towers/1", 3, "label")
+        database.rebuild_views(cursor)
+    with pytest.raises(ModelError, match="'words' is of label"):
+        session.learn_embedding("words", progress=False)
+
+
 def known(session, name, task="embedding"):
     identity = identity_of(session.context.database, name, task)
     assert identity is not None

@@ -13,7 +13,7 @@ import pytest
 import dataide as di
 from dataide.errors import ModelError, UnknownRun
 from dataide.inference import masks
-from dataide.storage import runs
+from dataide.storage import models_used, runs
 from tests.unit.inference_tools import Make, functions_in_files, held_until, until
 
 COUNT = 40
@@ -285,6 +285,7 @@ def test_classes_that_nobody_named_are_numbers(session):
         ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0, 0.5], 'classes': [0]}", "1 boxes, 2 scores and 1 classes"),
         ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0], 'classes': [7]}", "gave the class 7"),
         ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0], 'classes': [0], 'masks': np.ones((2, 8, 8))}", "masks of shape"),
+        ("{'boxes': [[0, 0, 1, 1]], 'scores': [1.0], 'classes': [-1]}", "gave the class -1"),
         ("3", "a list of"),
     ],
 )
@@ -292,6 +293,62 @@ def test_a_detector_that_does_wrong_is_named_with_its_fault(session, portable, o
     model = portable(f"def model(images): return [{one} for image in images]")
     with pytest.raises(ModelError, match=said):
         predict(session, model, run="boxes", task="detection")
+
+
+@pytest.mark.parametrize("number", [-1, 10**9])
+def test_classes_that_nobody_named_must_be_numbers_that_can_be_counted(session, number):
+    def far(images):
+        return [{"boxes": [[0, 0, 1, 1]], "scores": [1.0], "classes": [number]} for _ in images]
+
+    with pytest.raises(ModelError, match="they must be numbers from 0 up to 99,999"):
+        predict(session, far, run="boxes", task="detection", classes=None)
+    assert session.runs.to_arrow().num_rows == 0
+
+
+def test_two_runs_cannot_differ_in_capitals_alone(session):
+    few = session.take(2)
+    few.predict(lightness, run="V1", classes=CLASSES, progress=False)
+    with pytest.raises(ModelError, match="There is a run 'V1' already"):
+        predict(session, run="v1")
+    assert few.predict(lightness, run="V1", classes=CLASSES, progress=False).present == 2
+
+
+def test_a_trained_model_cannot_take_any_text_for_the_name_of_a_run(session):
+    with session.context.database.write() as cursor:
+        models_used.note(cursor, "learned", "learned", "learned#1", {"learned": {}}, b"weights")
+    for run in ("v1\n", 'a"b', "", "x" * 64):
+        with pytest.raises(ModelError, match="cannot be the name of a run"):
+            predict(session, "learned", run=run, classes=None)
+    assert session.runs.to_arrow().num_rows == 0
+
+
+def test_odd_names_of_classes_come_back_as_they_are(session):
+    names = ['it\'s "dark"; --', "a\nb"]
+    predict(session, classes=names)
+    rows = session.sql("SELECT DISTINCT class FROM prediction_v1").fetchall()
+    assert sorted(row[0] for row in rows) == sorted(names)
+
+
+def test_what_a_strange_file_says_of_runs_harms_nothing(tmp_path):
+    path = tmp_path / "strange.duckdb"
+    with di.open(path) as session:
+        session.add_arrays(np.zeros((2, 8, 8), np.uint8), sample_id=["a", "b"], progress=False)
+        predict(session)
+        with session.context.database.write() as cursor:
+            cursor.execute("INSERT INTO data.run SELECT * REPLACE (7 AS run_no, 'gone' AS name) FROM data.run")
+            cursor.execute(
+                "UPDATE data.run SET fields = ?::VARCHAR[], sample_columns = ?::VARCHAR[] WHERE run_no = 0",
+                [["class", "confidence", "more"], ["media", "width_px", 'x" = 1 --', "label"]],
+            )
+    with di.open(path) as session:
+        assert session.sql("SELECT count(*) FROM prediction_v1").fetchall() == [(2,)]
+        white = np.full((2, 8, 8), 255, np.uint8)
+        session.add_arrays(white, sample_id=["a", "b"], on_conflict="replace", progress=False)
+        assert predict(session).predicted == 2
+        rows = session.sql("SELECT media, width_px FROM sample").fetchall()
+        assert all(media.startswith("blob:") and width == 8 for media, width in rows)
+        # The columns that it had are nobody's now, and left alone.
+        assert session.where("v1_class_2 = 'light'").ids() == ["a", "b"]
 
 
 def test_session_models_lists_what_was_used_with_its_revision(session):

@@ -142,6 +142,9 @@ def test_the_run_of_predictions_begins_with_a_name_that_is_free(session: di.Sess
     with session.context.database.write() as cursor:
         session.context.database.ensure_columns(cursor, {"v1_class": "VARCHAR"})
     assert fields(session, "predictions")["run"]["value"] == "v2"
+    with session.context.database.write() as cursor:  # a detector's has no such column
+        runs.create(cursor, "v2", "detection")
+    assert fields(session, "predictions")["run"]["value"] == "v3"
     assert refused(session, "predictions", run="1 2").field == "run"
     assert refused(session, "predictions", model="").field == "model"
 

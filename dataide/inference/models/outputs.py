@@ -20,6 +20,8 @@ from dataide.inference.masks import encoded
 
 # Rows of probabilities add up to one, but for rounding in half precision.
 SUM_TOLERANCE = 2e-2
+# Of a detector whose classes nobody named: each number below the largest gets a name.
+MOST_CLASSES = 100_000
 
 
 @dataclass
@@ -226,9 +228,17 @@ class Boxes:
                 code="callable",
             )
         if self.classes is not None and len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self.classes):
+            wrong = numbers.min() if numbers.min() < 0 else numbers.max()
             raise ModelError(
-                f"{self._name} gave the class {numbers.max()}, and there are {len(self.classes):,} classes.",
+                f"{self._name} gave the class {wrong}, and there are {len(self.classes):,} classes.",
                 hint="Give classes=[…] with a name for each number, the background included where it has one.",
+                code="classes",
+            )
+        if self.classes is None and len(numbers) and not 0 <= numbers.min() <= numbers.max() < MOST_CLASSES:
+            raise ModelError(
+                f"{self._name} gave classes from {numbers.min()} to {numbers.max()}; they must be numbers from 0 up to "
+                f"{MOST_CLASSES - 1:,}.",
+                hint="Number the classes from 0, and give classes=[…] with a name for each.",
                 code="classes",
             )
         masks = one.get("masks")
