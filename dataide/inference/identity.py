@@ -27,6 +27,8 @@ OPTIONS = frozenset(
     {"task", "form", "classes", "output", "threshold", "layer", "transform", "weights", "trust", "compile", "precision"}
 )
 ADAPTERS = ("timm:", "open_clip:", "transformers:")
+# Options of a model of torchvision that make other results of the same weights.
+_CHANGING = ("layer", "output", "threshold")
 FILES = (".pt2", ".pt", ".pth", ".ts", ".safetensors")
 _TRANSFORM = (
     "Give transform=, a function from a PIL picture to a tensor C x H x W that does what the model was trained with: "
@@ -72,7 +74,11 @@ class Identity:
 
     def matches(self, revision: str) -> bool:
         """Whether results of this revision may stand beside this model's, as far as is known before it is loaded."""
-        return revision.startswith(f"{self.model}/") if self.revision is None else revision == self.revision
+        if self.revision is not None:
+            return revision == self.revision
+        # Which weights there are only the loaded model knows, but not with which transform or layer it was asked for.
+        known, _, digest = revision.partition("#")
+        return known.startswith(f"{self.model}/") and digest == self.options.get("digest", "")
 
 
 def identify(model: ModelLike, name: str | None = None, **options: Any) -> Identity:
@@ -115,6 +121,7 @@ def identify(model: ModelLike, name: str | None = None, **options: Any) -> Ident
     if transform is not None:
         raise ModelError("transform= is for torch modules and files.", hint="A function gets pictures: do it there.")
     called, revision = revision_of(model)
+    revision += _how_read(given)
     title = _title(name, called)
     if title == descriptor.NAME and name is None:
         raise ModelError("A function called 'auto' would take the place of the model 'auto'.", hint="Give name='…'.")
@@ -197,10 +204,13 @@ def _named(model: str, name: str | None, transform: Any, given: dict[str, Any]) 
             given["weights"] = str(path)
             revision = f"{model}/{path.name}#{digest}"
     pickled = b"" if transform is None else _sent({"transform": transform}, "This transform")
-    if transform is not None and revision is not None:
-        revision += f"#{fingerprint.of(transform)}"
-    elif transform is not None:
-        given["transform_digest"] = fingerprint.of(transform)
+    changing = {option: given[option] for option in _CHANGING if option in given}
+    if transform is not None or changing:
+        digest = fingerprint.of(transform, changing)
+        if revision is None:
+            given["digest"] = digest
+        else:
+            revision += f"#{digest}"
     return Identity("torchvision", name or model, model, revision, pickled, options=given)
 
 
@@ -213,7 +223,7 @@ def _file(path: Path, name: str | None, transform: Any, given: dict[str, Any]) -
             code="transform",
         )
     pickled = b"" if transform is None else _sent({"transform": transform}, "This transform")
-    revision = f"{path.name}#{digest}#{fingerprint.of(transform, given.get('layer'))}"
+    revision = f"{path.name}#{digest}#{fingerprint.of(transform, given.get('layer'))}{_how_read(given)}"
     return Identity("file", _title(name, path.stem), str(path), revision, pickled, options=given)
 
 
@@ -234,10 +244,16 @@ def _module(module: Any, name: str | None, transform: Any, given: dict[str, Any]
     if "weights" in given:
         raise ModelError(f"{called} has its weights already.", hint="Leave weights= out, or load them into it first.")
     digest = fingerprint.of(module)
-    revision = f"{called}#{fingerprint.of(module, transform, given.get('layer'))}"
+    revision = f"{called}#{fingerprint.of(module, transform, given.get('layer'))}{_how_read(given)}"
     options = given | {"hash": digest, "class": f"{type(module).__module__}.{type(module).__qualname__}"}
     pickled = _sent({"module": module, "transform": transform}, called)
     return Identity("module", _title(name, called), called, revision, pickled, options=options)
+
+
+def _how_read(given: dict[str, Any]) -> str:
+    """What a revision ends with where options say how the model's numbers become results."""
+    changing = {option: given[option] for option in ("output", "threshold") if option in given}
+    return f"#{fingerprint.of(changing)}" if changing else ""
 
 
 def _towers(model: Any, name: str | None, given: dict[str, Any]) -> Identity:

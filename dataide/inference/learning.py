@@ -24,6 +24,7 @@ from dataide.inference.kernel import Kernel, Request
 from dataide.inference.pump import Pump, Results
 from dataide.inference.running import Means
 from dataide.storage import models_used, trained, vectors
+from dataide.storage.samples import ascending
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
@@ -157,7 +158,7 @@ def learn_embedding(
             code="other_source",
         )
     settings = Settings(name, label, float(minutes), passes, int(seed))
-    work = _Learning(database, media, np.unique(np.asarray(nos, np.uint32)), settings, kernel)
+    work = _Learning(database, media, ascending(np.asarray(nos, np.uint32)), settings, kernel)
     job = Job(work, verb=f"Learning {name!r}", owner=database)
     if wait:
         return job.complete(progress)

@@ -131,6 +131,13 @@ class _Predicting(Running[PredictReport]):
                 hint="Give it a name of its own: predict(…, run='…').",
                 code="task",
             )
+        other = next((one.name for one in runs.runs(database) if one.name.lower() == run.lower() != one.name), None)
+        if self._run is None and other is not None:
+            raise ModelError(
+                f"There is a run {other!r} already, and SQL does not tell its table from one of {run!r}.",
+                hint=f"Go on with run={other!r}, or give it another name.",
+                code="run_name",
+            )
 
     @property
     def source(self) -> str:
@@ -142,8 +149,10 @@ class _Predicting(Running[PredictReport]):
 
     def find_pending(self, revision: str | None, details: dict[str, Any]) -> Pending:
         self._run = runs.run(self.database, self._name)
-        if self._run is not None and details.get("classes") is not None:
-            runs.same_classes(self._run, details["classes"])
+        # Those that were asked for count before the model is loaded: where nothing is pending it never is.
+        classes = details.get("classes") or self.identity.options.get("classes")
+        if self._run is not None and classes:
+            runs.same_classes(self._run, classes)
         return runs.pending(
             self.database, self._run, latest(self.database, self._run, self.identity, revision), self.nos
         )

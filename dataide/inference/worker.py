@@ -210,7 +210,8 @@ class Server:
             self._device,
             self._threads,
         )
-        if isinstance(model, models.Function) and model.code != load.options.get("revision") and not again:
+        revision = str(load.options.get("revision"))  # begins with the code
+        if isinstance(model, models.Function) and not revision.startswith(model.code) and not again:
             # Another module of the same name, of a folder that the notebook has left: import it anew, once.
             self._user_modules.forget()
             return self._model(load, body, again=True)

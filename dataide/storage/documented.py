@@ -47,10 +47,10 @@ def rebuild(cursor: duckdb.DuckDBPyConnection) -> None:
 def definitions(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The query of each documented table, by name, for the columns and embeddings that the file has now."""
     cursor.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'data' "
-        "AND table_name = 'sample' AND column_name <> 'sample_no' ORDER BY column_index"
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND schema_name = 'data' AND table_name = 'sample' AND column_name <> 'sample_no' ORDER BY column_index"
     )
-    columns = [name for (name,) in cursor.fetchall()]
+    columns = dict(cursor.fetchall())
     names = ", ".join(quoted(name) for name in columns)
     # The number comes last: it is the order of arrival, which `ORDER BY` needs and people rarely do.
     views = {"sample": f"SELECT {names}, sample_no FROM data.sample", **FIXED}
@@ -60,7 +60,7 @@ def definitions(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
         "AND t.database_name = current_database() ORDER BY e.embedding_no"
     )
     for number, name, source in cursor.fetchall():
-        if source is not None and source not in columns:
+        if source is not None and columns.get(source) != "VARCHAR":
             continue  # a stranger's file may name any
         # A vector of an earlier picture or text says nothing about the present one.
         views[f"vector_{name}"] = (

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import duckdb
 
-LIST = "SELECT run_no, name, task, classes, fields, sample_columns FROM data.run ORDER BY run_no"
+# Only those whose tables are there: a stranger's file may name any.
+LIST = """
+SELECT run_no, name, task, classes, fields, sample_columns FROM data.run
+WHERE EXISTS (FROM duckdb_tables() t WHERE t.database_name = current_database() AND t.schema_name = 'data'
+    AND t.table_name = 'result_' || run_no) ORDER BY run_no
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,12 @@ def stale(of: Run) -> str:
 
 def filled_columns(cursor: duckdb.DuckDBPyConnection) -> list[str]:
     """The columns of `sample` that runs fill: they say nothing of a picture that came later."""
-    cursor.execute("SELECT DISTINCT unnest(sample_columns) FROM data.run")
-    return sorted(name for (name,) in cursor.fetchall())
+    cursor.execute(
+        "SELECT DISTINCT r.name FROM (SELECT unnest(sample_columns) AS name FROM data.run) r JOIN duckdb_columns() c "
+        "ON c.column_name = r.name WHERE c.database_name = current_database() AND c.schema_name = 'data' "
+        "AND c.table_name = 'sample'"
+    )
+    return sorted(name for (name,) in cursor.fetchall() if _may_fill(name))
 
 
 def documented(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -73,4 +82,12 @@ def documented(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
 def of_row(row: Sequence[Any]) -> Run:
     """A run as `LIST` reads it."""
     number, name, task, classes, fields, stands = row
-    return Run(int(number), str(name), str(task), tuple(classes), dict(zip(fields, stands, strict=True)))
+    columns = {field: column for field, column in zip(fields, stands, strict=False) if _may_fill(column)}
+    return Run(int(number), str(name), str(task), tuple(classes), columns)
+
+
+def _may_fill(column: str | None) -> bool:
+    """Whether this can be a column of a run. A stranger's file may name those that say what a sample is."""
+    from dataide.storage.columns import OPEN, TAKEN  # not above: columns needs documented, which needs this
+
+    return column is not None and column.lower() not in TAKEN | OPEN

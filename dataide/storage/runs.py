@@ -113,7 +113,7 @@ def columns_for(database: Database, cursor: Cursor, of: Run, wanted: Mapping[str
     chosen: dict[str, str] = {}
     for field, (name, _) in wanted.items():
         number = 1
-        column = of.columns.get(field, name)
+        column = name = of.columns.get(field, name.strip() or "column")
         while field not in of.columns and (column.lower() in there or column.lower() in columns.TAKEN):
             number += 1
             column = f"{name}_{number}"

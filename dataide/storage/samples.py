@@ -139,7 +139,7 @@ def with_pictures(database: Database, nos: np.ndarray) -> np.ndarray:
     kept = nos[~np.isin(nos, bare)]
     if len(nos) and not len(kept):
         raise ModelError(
-            "None of these samples has a picture, so there is nothing to embed.",
+            "None of these samples has a picture, so a model has nothing to look at.",
             hint="Coordinates of your own make a map: session.add_projection('mine', x='column', y='column')",
             code="no_pictures",
         )

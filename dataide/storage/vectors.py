@@ -71,7 +71,7 @@ def check_writable(database: Database) -> None:
     """
     if database.read_only:
         raise ReadOnly(
-            f"{database.path.name} is open for reading only, so vectors and maps cannot be kept.",
+            f"{database.path.name} is open for reading only, so nothing that is computed can be kept.",
             hint=f"Close it and open it again: session.close(); di.open({database.path.name!r})",
         )
 

@@ -6,6 +6,7 @@ up, never tried: importing it would cost the notebook's kernel seconds and hundr
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from dataide.errors import ActionError, did_you_mean
-from dataide.storage import models_used, vectors
+from dataide.storage import models_used, runs, vectors
 
 from .dialogue import WrongField
 from .protocol import StartableAnswer, StartJobAsk
@@ -262,7 +263,9 @@ def _has_labels(workspace: Workspace) -> bool:
 
 def _free_run(workspace: Workspace) -> str:
     columns = workspace.database.columns()
-    return next(f"v{number}" for number in range(1, 10_000) if f"v{number}_class" not in columns)
+    taken = {run.name for run in runs.runs(workspace.database)}
+    names = (f"v{number}" for number in itertools.count(1))
+    return next(name for name in names if name not in taken and f"{name}_class" not in columns)
 
 
 def _model(name: str) -> str:

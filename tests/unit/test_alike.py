@@ -117,7 +117,9 @@ def test_a_file_of_the_first_version_keeps_its_journal_and_the_way_back(tmp_path
         )
     with di.open(path, read_only=True) as session:
         assert session.tags == {"old": 400} and session.sql("SELECT count(*) FROM change").fetchall() == [(400,)]
-        assert [(no, list(of)) for no, of in session.sql("SELECT * FROM vector_auto").fetchall()] == [("s3", [0.5, 1.0])]
+        assert [(no, list(of)) for no, of in session.sql("SELECT * FROM vector_auto").fetchall()] == [
+            ("s3", [0.5, 1.0])
+        ]
     with di.open(path) as session:
         journal = session.context.journal
         journal.act(actions.Tag("new"), ALL)

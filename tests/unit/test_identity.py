@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -120,6 +121,33 @@ def test_the_revision_changes_with_code_and_with_what_it_holds_and_with_nothing_
     for first, same, another in pairs:
         assert revision_of(first) == revision_of(same)
         assert revision_of(first) != revision_of(another)
+
+
+@pytest.mark.parametrize("weights", [None, "IMAGENET1K_V1"])
+def test_another_layer_transform_or_threshold_is_another_revision_before_the_model_is_loaded(weights):
+    def made(**options):
+        identity = identify("resnet18", task="embedding", weights=weights, **options)
+        digest = identity.options.get("digest")
+        return identity, identity.revision or "resnet18/IMAGENET1K_V1" + (f"#{digest}" if digest else "")
+
+    kinds = [made(), made(layer="layer2"), made(layer="layer3"), made(transform=abs), made(threshold=0.5)]
+    for identity, own in kinds:
+        assert [identity.matches(revision) for _, revision in kinds] == [revision == own for _, revision in kinds]
+    assert len({revision for _, revision in kinds}) == 5
+    assert made(layer="layer2")[1] == kinds[1][1] and not kinds[0][0].matches("resnet34/IMAGENET1K_V1")
+
+
+def test_how_the_numbers_of_a_function_are_read_is_part_of_its_revision():
+    ways: list[dict[str, Any]] = [
+        {},
+        {"output": "logits"},
+        {"output": "probabilities"},
+        {"threshold": 0.5},
+        {"threshold": 0.05},
+    ]
+    found = [identify(sorted, task="classification", **way).revision or "" for way in ways]
+    assert len(set(found)) == len(ways) and all(one.startswith(found[0]) for one in found)
+    assert identify(sorted, task="classification", output="logits").matches(found[1])
 
 
 def test_a_function_of_the_notebook_has_another_revision_when_what_it_uses_changes():

@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -385,8 +386,9 @@ def test_arrays_cross_as_plain_numbers_only():
 
 def test_a_request_that_is_cancelled_when_the_model_is_wanted_again_does_not_wait_for_ever():
     class Silent:  # it has forgotten the model, and says nothing after that
-        child = None
-        sent: list[object] = []
+        def __init__(self):
+            self.sent: list[object] = []
+            self.child = self
 
         def has(self, key):
             return True
@@ -398,8 +400,7 @@ def test_a_request_that_is_cancelled_when_the_model_is_wanted_again_does_not_wai
         def forget(self, request):
             return None
 
-    process = Silent()
-    process.child = process
+    process: Any = Silent()
     identity = identify(abs, "toy", task="embedding")
     request = Request(process, 1, identity.key, identity, "bulk")
     request.load(contract.Load(1, identity.key, identity.kind, identity.model, [], {}), identity.pickled)

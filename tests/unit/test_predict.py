@@ -13,7 +13,7 @@ import pytest
 import dataide as di
 from dataide.errors import ModelError, UnknownRun
 from dataide.inference import masks
-from dataide.storage import models_used, runs
+from dataide.storage import models_used, runs, vectors
 from tests.unit.inference_tools import Make, functions_in_files, held_until, until
 
 COUNT = 40
@@ -273,6 +273,27 @@ def test_detected_objects_are_kept_with_box_score_class_and_mask(session):
     )
 
 
+def test_other_names_for_classes_are_refused_also_where_nothing_is_left_to_do(session):
+    predict(session)
+    with pytest.raises(ModelError, match="has 2 classes"):
+        predict(session, classes=["night", "day"])
+    assert predict(session).present == COUNT
+
+
+def test_a_lower_threshold_looks_again(session):
+    def found(threshold):
+        report = session.take(2).predict(
+            lambda images: [{"boxes": [[0, 0, 1, 1]], "scores": [0.3], "classes": [0]} for _ in images],
+            run="boxes",
+            task="detection",
+            threshold=threshold,
+            progress=False,
+        )
+        return report.predicted, len(session.sql("SELECT * FROM prediction_boxes").fetchall())
+
+    assert [found(0.5), found(0.2), found(0.2)] == [(2, 0), (2, 2), (0, 2)]
+
+
 def test_classes_that_nobody_named_are_numbers(session):
     predict(session, boxes, run="boxes", task="detection", classes=None)
     assert session.sql("SELECT DISTINCT class FROM prediction_boxes").fetchall() == [("1",)]
@@ -302,6 +323,12 @@ def test_classes_that_nobody_named_must_be_numbers_that_can_be_counted(session, 
 
     with pytest.raises(ModelError, match="they must be numbers from 0 up to 99,999"):
         predict(session, far, run="boxes", task="detection", classes=None)
+    assert session.runs.to_arrow().num_rows == 0
+
+
+def test_more_classes_than_a_run_can_have_are_refused(session):
+    with pytest.raises(ModelError, match="100,001 classes, and a run can have 100,000"):
+        session.take(1).predict(lambda images: np.zeros((len(images), 100_001)), run="vectors", progress=False)
     assert session.runs.to_arrow().num_rows == 0
 
 
@@ -336,6 +363,7 @@ def test_what_a_strange_file_says_of_runs_harms_nothing(tmp_path):
         predict(session)
         with session.context.database.write() as cursor:
             cursor.execute("INSERT INTO data.run SELECT * REPLACE (7 AS run_no, 'gone' AS name) FROM data.run")
+            vectors.create(cursor, "of numbers", "x/1", 2, "width_px")  # no column of texts
             cursor.execute(
                 "UPDATE data.run SET fields = ?::VARCHAR[], sample_columns = ?::VARCHAR[] WHERE run_no = 0",
                 [["class", "confidence", "more"], ["media", "width_px", 'x" = 1 --', "label"]],

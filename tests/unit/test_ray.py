@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import glob
 import importlib.util
+import io
 import os
 import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,12 @@ from PIL import Image
 
 import dataide as di
 from dataide.errors import ModelError
+from dataide.inference import contract
 from dataide.inference.embedding import embed
 from dataide.inference.engines.ray import RayKernel, address_of
 from dataide.inference.engines.ray_actors import ATTEMPTS, LOADS, Exchange
-from dataide.inference.engines.ray_cluster import Cluster, Options
+from dataide.inference.engines.ray_cluster import Cluster, Options, Plan
+from dataide.inference.engines.ray_driver import Server
 from dataide.inference.identity import identify
 from dataide.inference.kernel import Kernel
 from tests.unit.inference_tools import Make, functions_in_files, gone, until
@@ -303,3 +307,21 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
     with pytest.raises(ModelError, match=r"pip install 'dataide\[ray\]'") as caught:
         RayKernel(Options())
     assert caught.value.code == "missing_extra"
+
+
+def test_all_who_wait_for_a_model_hear_that_its_actors_cannot_be_had():
+    class Broken:
+        def remote(self, kind: type) -> None:
+            raise RuntimeError("no actors today")
+
+    stream = io.BytesIO()
+    server: Any = Server(stream, Options())
+    server._cluster = SimpleNamespace(ray=Broken(), plan=lambda: Plan(1, 1, 0, 2, 1), close=lambda: None)
+    for number in (1, 2):
+        server.take(contract.Load(number, "auto:auto/1", "auto", "auto", [], {}), bytearray())
+    server._loads.put(None)
+    server.load_until_end()
+    stream.seek(0)
+    heard: list[Any] = [frame[0] for frame in iter(lambda: contract.read(stream), None)]
+    assert [(type(one), one.request) for one in heard] == [(contract.Failed, 1), (contract.Failed, 2)]
+    assert all("no actors today" in one.message for one in heard)

@@ -15,6 +15,7 @@ import pytest
 
 import dataide as di
 from dataide.inference.job import Job, listen
+from dataide.storage import runs
 from dataide.widgets import protocol, starting
 from dataide.widgets.answers import OPERATIONS
 from dataide.widgets.answers.state import session_state

@@ -168,9 +168,9 @@ class Actor:
             "auto",
             threads,
         )
-        code, wanted = getattr(model, "code", None), self._load.options.get("revision")
+        code, wanted = getattr(model, "code", None), str(self._load.options.get("revision") or "")
         # What travels by value is what it was; what is named by its module may be another one on another machine.
-        if code and wanted and code != wanted and b"cloudpickle" not in pickled:
+        if code and wanted and not wanted.startswith(code) and b"cloudpickle" not in pickled:
             raise ModelError(
                 f"{self._load.name} is another one on Ray's machines ({code}) than here ({wanted}).",
                 hint="Bring its file there up to date, or define the function in the notebook: then it travels along.",

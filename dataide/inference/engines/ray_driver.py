@@ -170,7 +170,10 @@ class Server:
             self._of_request[load.request] = pipeline
             pipeline.join(load.request)
         if fresh:
-            pipeline.start(load, body)
+            try:
+                pipeline.start(load, body)
+            except BaseException as error:
+                pipeline.fail(error)  # also whoever joins it meanwhile
 
     # From the pipelines --------------------------------------------------------------------------------------------
 
@@ -302,7 +305,7 @@ class Pipeline:
             # Waited for: the exchange counts on numbers that come in order.
             self._ray.get(self._exchange.put.remote(number, (message.form, message.sizes, [reference])))
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
 
     def close(self) -> None:
         """Ends the stream, and by force the actors that do not end in time."""
@@ -335,13 +338,13 @@ class Pipeline:
                 for one in news:
                     self._hear(one)
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
 
     def _hear(self, news: dict[str, Any]) -> None:
         if "note" in news:
             self._note(news["note"])
         elif "failed" in news:
-            self._fail(ModelError(**_keywords(news["failed"])))
+            self.fail(ModelError(**_keywords(news["failed"])))
         elif self._ready is None:
             said = news["ready"]
             details = {**said["details"], **self._details}
@@ -369,13 +372,13 @@ class Pipeline:
                 raise ModelError("Ray ended the work too early.", hint="The same call goes on.", code="child_died")
         except BaseException as error:
             if not self._closed:
-                self._fail(error)
+                self.fail(error)
 
     def _arrive(self, number: int, head: dict[str, Any], body: bytes) -> None:
         self._exchange.drop.remote(number)
         if "failed" in head:
             if number in self._batches:
-                self._fail(ModelError(**_keywords(head["failed"])))
+                self.fail(ModelError(**_keywords(head["failed"])))
             return
         outcomes: list[tuple[contract.Outcome, bytes, int]] = []
         with self._lock:
@@ -394,7 +397,8 @@ class Pipeline:
             self._server.computed(count)
             self._server.say(outcome, [data])
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Ends all requests for this model, now and to come, with what went wrong."""
         if not isinstance(error, DataideError):
             traceback.print_exception(error)
             error = _explained(self.name, error)

@@ -20,7 +20,7 @@ from dataide.inference.masks import encoded
 
 # Rows of probabilities add up to one, but for rounding in half precision.
 SUM_TOLERANCE = 2e-2
-# Of a detector whose classes nobody named: each number below the largest gets a name.
+# So many numbers fit into an array of DuckDB. Of classes that nobody names each number up to the largest gets a name.
 MOST_CLASSES = 100_000
 
 
@@ -121,6 +121,12 @@ class Classes:
                 code="classes",
             )
         _require_rows(self._name, scores, count, len(self.classes or ()), "classes")
+        if scores.shape[1] > MOST_CLASSES:
+            raise ModelError(
+                f"{self._name} gives {scores.shape[1]:,} classes, and a run can have {MOST_CLASSES:,}.",
+                hint="Is it an embedding? session.embed(model) keeps its numbers as vectors.",
+                code="classes",
+            )
         if self.classes is None:
             self.classes = self.details["classes"] = [str(number) for number in range(scores.shape[1])]
         kept, problems = _finite(self._name, scores, self._good)

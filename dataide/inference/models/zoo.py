@@ -44,8 +44,8 @@ def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str,
     else:
         network = _with_weights(torch, torchvision.models.get_model, name, published, say)
         revision = f"{name}/{published.name}"
-        if "transform_digest" in options:
-            revision += f"#{options['transform_digest']}"
+        if "digest" in options:
+            revision += f"#{options['digest']}"
         categories = published.meta.get("categories")
     details: dict[str, Any] = {"parameters": sum(one.numel() for one in network.parameters())}
     transform = sent.get("transform") or published.transforms()
