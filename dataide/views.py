@@ -267,6 +267,11 @@ class View(core_view.View):
 def _kernel(context: Context, engine: str, device: str, address: str | None) -> Kernel:
     """Who computes for a session: a process of this machine, or a cluster."""
     if engine == "ray":
+        if device != "auto":
+            raise ModelError(
+                f"On a Ray cluster the actors choose their device, so device={device!r} cannot be had.",
+                hint="Leave device out: actors take a GPU each where the cluster has some.",
+            )
         from dataide.inference.engines.ray import ray_of
 
         return ray_of(context, address)

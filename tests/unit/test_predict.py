@@ -226,6 +226,13 @@ def test_open_panels_hear_of_results_while_the_job_goes_on(session, portable, tm
     job.result()
 
 
+def test_engines_that_are_not_there_are_refused_before_anything_starts(session):
+    with pytest.raises(ModelError, match="no engine 'spark'"):
+        predict(session, engine="spark")
+    with pytest.raises(ModelError, match="actors choose their device"):
+        predict(session, engine="ray", device="cuda")
+
+
 # Detection -----------------------------------------------------------------------------------------------------------
 
 
