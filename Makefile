@@ -92,8 +92,10 @@ test: setup-ml test-js test-duckdb15
 test-js: setup
 	$(NODE_MODULE) node_modules/vitest/vitest.mjs run
 
+# What speaks no SQL of its own, or starts processes for its own sake, is tested once, by `test`.
+ONCE := attributes busy_kernel cli decoding descriptor docs ingest_processes job kernel pictures poisoned_folder
 test-duckdb15: setup $(STAMPS)/duckdb15
-	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit -q -m "not torch and not ray"
+	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit -q -m "not torch and not ray" $(ONCE:%=--ignore=tests/unit/test_%.py)
 
 check: setup
 	$(BIN)/ruff format --check .
