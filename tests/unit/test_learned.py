@@ -195,11 +195,11 @@ def test_after_a_restart_a_picture_finds_its_like_without_training(tmp_path):
 
 def test_without_labels_pictures_seen_in_other_ways_come_closer(tmp_path, kernel):
     datasets = pytest.importorskip("sklearn.datasets")
-    known = datasets.load_digits()
+    digits = datasets.load_digits()
     random = np.random.default_rng(0)
-    grey = np.rint(known.images * (255 / 16)).astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     seen = metric.seen_again(np.repeat(grey[:600, :, :, None], 3, axis=3), False, random)
-    names = [str(one) for one in known.target[:600]]
+    names = [str(one) for one in digits.target[:600]]
     with di.open(tmp_path / "digits.duckdb") as session:
         session.add_arrays(seen, label=names, progress=False)
         report = learn(session, kernel, "alone")

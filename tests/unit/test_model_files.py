@@ -170,7 +170,7 @@ def test_an_exported_program_classifies(kernel, programs, pictures):
     np.testing.assert_allclose(answer.arrays["probabilities"], wanted, atol=1e-5)
     assert answer.details["classes"] == ["a", "b", "c", "d"]
     error = refusal(kernel, programs["any"], pictures, task="classification", classes=["a", "b"])
-    assert "any.pt2 gives 4 numbers for each picture, and there are 2 classes" in error.message
+    assert "any.pt2 gives 4 numbers for each sample, and there are 2 classes" in error.message
 
 
 def test_a_program_that_is_loaded_already_is_to_be_saved(programs):
