@@ -7,6 +7,7 @@ which computer it is, resuming, what could not be read, and falling back to this
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -74,7 +75,7 @@ class Done:
     notes: list[str] = field(default_factory=list)
 
 
-class Running(Generic[Report]):
+class Running(ABC, Generic[Report]):
     """One run of a model over samples: the work of a job, and of a pump.
 
     Args:
@@ -107,17 +108,17 @@ class Running(Generic[Report]):
         """Who lists a problem, as `problem.source` says it."""
         return f"{self.verb} {self.identity.name}"
 
+    @abstractmethod
     def find_pending(self, revision: str | None, details: dict[str, Any]) -> Pending:
         """What lacks a result. Asked before the model is loaded (None where only it knows its revision) and after."""
-        raise NotImplementedError
 
+    @abstractmethod
     def store(self, cursor: Cursor, positions: np.ndarray, results: Results, revision: str) -> None:
         """Writes results of pending positions, inside one transaction."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self, seconds: float, present: int, cancelled: bool) -> Report:
         """What was done."""
-        raise NotImplementedError
 
     # The job ---------------------------------------------------------------------------------------------------------
 
