@@ -11,7 +11,7 @@ import numpy as np
 from dataide.errors import ModelError
 from dataide.inference.identity import Identity, ModelLike, identify
 from dataide.inference.job import Job, Progress
-from dataide.inference.running import Means, Running, meant, once, stacked
+from dataide.inference.running import Means, Running, closing, meant, once, stacked
 from dataide.storage import vectors
 
 if TYPE_CHECKING:
@@ -62,13 +62,8 @@ class EmbedReport:
             )
         if self.present:
             parts.append(f"{self.present:,} had their vectors already.")
-        if self.problems:
-            parts.append(f"{self.problems:,} could not be embedded: session.problems() lists them.")
-        if self.cancelled:
-            parts.append("It was stopped; the same call goes on.")
-        if self.note:
-            parts.append(f"{self.note}.")
-        return " ".join(parts)
+        failed = f"{self.problems:,} could not be embedded" if self.problems else None
+        return " ".join([*parts, *closing(failed, self.cancelled, self.note)])
 
 
 @overload

@@ -17,7 +17,7 @@ from dataide.inference import attributes, typed_columns
 from dataide.inference.identity import Identity, check_name, identify
 from dataide.inference.job import Job, Progress
 from dataide.inference.predicting import latest
-from dataide.inference.running import Means, Running
+from dataide.inference.running import Means, Running, closing, pictures_failed
 from dataide.inference.typed_columns import Column
 from dataide.storage import arrow_arrays, runs, vectors
 from dataide.storage.documented import quoted
@@ -69,14 +69,7 @@ class EnrichReport:
             parts.append(f"{self.present:,} had their values already.")
         if self.columns:
             parts.append(f"Columns: {', '.join(self.columns)}.")
-        if self.problems:
-            pictures = "picture" if self.problems == 1 else "pictures"
-            parts.append(f"{self.problems:,} {pictures} failed: session.problems() lists them.")
-        if self.cancelled:
-            parts.append("It was stopped; the same call goes on.")
-        if self.note:
-            parts.append(f"{self.note}.")
-        return " ".join(parts)
+        return " ".join([*parts, *closing(pictures_failed(self.problems), self.cancelled, self.note)])
 
 
 def enrich(

@@ -10,7 +10,7 @@ import numpy as np
 from dataide.errors import ModelError
 from dataide.inference.identity import Identity, ModelLike, Task
 from dataide.inference.job import Job, Progress
-from dataide.inference.running import Means, Running, meant, stacked
+from dataide.inference.running import Means, Running, closing, meant, pictures_failed, stacked
 from dataide.storage import arrow_arrays, runs
 from dataide.storage.run_tables import Run
 
@@ -61,16 +61,8 @@ class PredictReport:
             parts.append(f"Run {self.run!r} {what} {self.predicted:,} samples, {classes}, in {self.seconds:.1f} s.")
         if self.present:
             parts.append(f"{self.present:,} had their results already.")
-        if self.problems:
-            pictures = "picture" if self.problems == 1 else "pictures"
-            parts.append(f"{self.problems:,} {pictures} failed: session.problems() lists them.")
-        if self.cancelled:
-            parts.append("It was stopped; the same call goes on.")
-        if self.columns:
-            parts.append(f"To filter and colour by: {', '.join(self.columns)}.")
-        if self.note:
-            parts.append(f"{self.note}.")
-        return " ".join(parts)
+        columns = [f"To filter and colour by: {', '.join(self.columns)}."] if self.columns else []
+        return " ".join([*parts, *closing(pictures_failed(self.problems), self.cancelled, self.note, *columns)])
 
 
 def predict(

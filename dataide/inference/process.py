@@ -57,6 +57,8 @@ class Child:
         arguments: of `main`.
     """
 
+    goodbye_s = 1.0
+
     def __init__(
         self,
         start: contract.Start,
@@ -122,7 +124,7 @@ class Child:
             return None
 
     def end(self) -> None:
-        """Ends the child: politely by closing its input, and by force after a second."""
+        """Ends the child: politely by closing its input, and by force after `goodbye_s`."""
         process = self._process
         # Closing while another thread is inside write() would wait for it; that thread ends when the child does.
         if self._sending.acquire(timeout=0.5):
@@ -133,7 +135,7 @@ class Child:
             finally:
                 self._sending.release()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(1)
+                process.wait(self.goodbye_s)
         if process.poll() is None:
             process.kill()
         process.wait()

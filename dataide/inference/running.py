@@ -240,6 +240,21 @@ def meant(database: Database, model: ModelLike | Identity, name: str | None, tas
     return identify(model, name, task=task, **options)
 
 
+def closing(failed: str | None, cancelled: bool, note: str | None, *between: str) -> list[str]:
+    """How every report ends: what failed, whether it was stopped, what a kind of work adds, and the note."""
+    return [
+        *([f"{failed}: session.problems() lists them."] if failed else []),
+        *(["It was stopped; the same call goes on."] if cancelled else []),
+        *between,
+        *([f"{note}."] if note else []),
+    ]
+
+
+def pictures_failed(count: int) -> str | None:
+    """12 pictures failed; None for none."""
+    return f"{count:,} {'picture' if count == 1 else 'pictures'} failed" if count else None
+
+
 def stacked(results: Results, name: str) -> np.ndarray:
     """One of the arrays of all good rows."""
     return np.concatenate([arrays[name] for good, arrays in results.batches if len(good)])

@@ -24,9 +24,6 @@ from dataide.inference.process import Child
 if TYPE_CHECKING:
     from dataide.core.context import Context
 
-# A cluster takes so long to end at most; by force its processes end as well, but leave files behind.
-GOODBYE_S = 15.0
-
 
 def ray_of(
     context: Context, address: str | None = None, *, actors: int | None = None, cores: int | None = None
@@ -108,6 +105,9 @@ class _RayProcess(Process):
 class _RayChild(Child):
     """The process of ray_driver.py."""
 
+    # A cluster takes so long to end at most; by force its processes end as well, but leave files behind.
+    goodbye_s = 15.0
+
     def __init__(self, options: Options) -> None:
         said = json.dumps(options.as_dict())
         module = "dataide.inference.engines.ray_driver"
@@ -118,7 +118,7 @@ class _RayChild(Child):
         frame = super().receive()
         if frame is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(GOODBYE_S)
+                self._process.wait(self.goodbye_s)
                 self._sweep()
         return frame
 
@@ -128,18 +128,6 @@ class _RayChild(Child):
             os.killpg(self.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Ends the child; a cluster that it started needs some seconds."""
-        process = self._process
-        if self._sending.acquire(timeout=0.5):
-            try:
-                if process.stdin is not None:
-                    with contextlib.suppress(OSError):
-                        process.stdin.close()
-            finally:
-                self._sending.release()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GOODBYE_S)
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+        """Ends the child, and whatever is left of a cluster that it started."""
+        super().end()
         self._sweep()
