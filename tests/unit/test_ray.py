@@ -10,7 +10,8 @@ import io
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -215,6 +216,12 @@ def test_the_driver_killed_is_an_error_that_says_so_and_nothing_is_left(session,
 # Without one ---------------------------------------------------------------------------------------------------------
 
 
+def told(story: Coroutine[Any, Any, None]) -> None:
+    """Runs it in a thread of its own: in the tests' own thread the loop of the browser tests may be going."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, story).result()
+
+
 def test_a_batch_that_ends_its_process_again_and_again_ends_the_work():
     async def story() -> None:
         exchange = Exchange(actors=1)
@@ -226,7 +233,7 @@ def test_a_batch_that_ends_its_process_again_and_again_ends_the_work():
         await exchange.drop(0)
         assert await exchange.take(0) is None
 
-    asyncio.run(story())
+    told(story())
 
 
 def test_a_model_that_ends_its_process_while_it_is_loaded_is_given_up():
@@ -240,7 +247,7 @@ def test_a_model_that_ends_its_process_while_it_is_loaded_is_given_up():
         await exchange.say({"ready": {}})
         assert await exchange.load([Handle()])
 
-    asyncio.run(story())
+    told(story())
 
 
 def test_the_stream_of_numbers_waits_and_ends():
@@ -256,7 +263,7 @@ def test_the_stream_of_numbers_waits_and_ends():
         assert not await waiting
         assert await exchange.take(0) is None
 
-    asyncio.run(story())
+    told(story())
 
 
 @pytest.mark.parametrize(
