@@ -14,8 +14,16 @@ from pathlib import Path
 
 from dataide.errors import DataideError
 
-_BASE = ("duckdb", "pyarrow", "pandas", "numpy", "pillow", "anywidget", "ipywidgets", "tqdm", "bokeh")
-_EXTRAS = {"ml": ("torch", "torchvision", "umap-learn", "scikit-learn"), "lab": ("jupyterlab",)}
+_BASE = (
+    *("duckdb", "pyarrow", "pandas", "numpy", "pillow", "anywidget", "ipywidgets"),
+    *("cloudpickle", "fsspec", "tqdm"),
+)
+_EXTRAS = {
+    "ml": ("torch", "torchvision", "umap-learn"),
+    "lab": ("jupyterlab", "ipykernel", "bokeh"),
+    "ray": ("ray",),
+    "adapters": ("timm", "open_clip_torch", "transformers"),
+}
 _NOTEBOOK_VERSION = 4
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from dataide.core import view as core_view
 from dataide.core.actions import samples
 from dataide.core.vectors import named
-from dataide.errors import ModelError
+from dataide.errors import ActionError, ModelError
 from dataide.storage import listings
 from dataide.storage.samples import with_pictures
 from dataide.widgets.workspace import Workspace
@@ -237,9 +237,19 @@ class View(core_view.View):
             embedding: whose vectors; by default "auto", else the latest.
             model: what the embedding was made with, for a picture or text that is no sample, where this session has
                 not embedded with it.
+
+        Raises:
+            ActionError: nothing to be similar to was given, or two things.
+            UnknownSample: there is no such sample, file or text that a model reads.
+            ModelError: the model of the embedding is asked for, cannot be had, or failed.
         """
         from dataide.find.neighbours import for_words, mean_vector, nearest, query_vector, text_vector
 
+        if (to is None) == (text is None):
+            raise ActionError(
+                "similar() takes a sample, View, picture or text, and one of them.",
+                hint="session.similar('a sample id'), or session.similar(text='a red car').",
+            )
         database, name = self._context.database, named(self._context, embedding)
         among = self.mask()
         if isinstance(to, core_view.View):

@@ -10,6 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -239,7 +240,7 @@ def _of_words(
 
 def _model_of(database: Database, known: Embedding, model: Any, remembered: Identity | None) -> Identity | None:
     """The model that an embedding was made with: as given, as this process knows it, or by its public name."""
-    from dataide.inference.identity import Identity, identify
+    from dataide.inference.identity import FILES, Identity, identify
 
     if model is not None:
         options = {"form": "text"} if known.source is not None else {}
@@ -261,9 +262,11 @@ def _model_of(database: Database, known: Embedding, model: Any, remembered: Iden
         learned = identity_of(database, name)
         return learned if learned is not None and learned.matches(known.revision) else None
     # A name with a hash behind it is of a function, or of weights in a file: of something that only its user has.
-    if kind not in ("torchvision", "adapter") or "#" in known.revision:
+    if kind not in ("torchvision", "adapter") or "#" in known.revision or name.lower().endswith(FILES):
         return None
     public = identify(name, task="embedding")
+    # The session may be a stranger's: what only its file names is taken where it is here, and never fetched.
+    public = replace(public, options={**public.options, "fetch": False})
     return public if public.matches(known.revision) else None
 
 

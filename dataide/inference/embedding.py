@@ -123,9 +123,39 @@ def embed(
     means, loading = Means.of(options)
     if text is not None:
         loading["form"] = "text"
-    work = EmbeddingWork(database, media, nos, meant(database, model, name, "embedding", **loading), means, text)
+    work = EmbeddingWork(database, media, nos, meant(database, model, name, "embedding", loading), means, text)
     remember[work.identity.name] = work.identity
     return work.start(wait, progress)
+
+
+def check_place(database: Database, name: str, text: str | None) -> vectors.Embedding | None:
+    """The embedding of this name, if there is one, where vectors of this source may be written.
+
+    Args:
+        database: the session's.
+        name: of the embedding.
+        text: the column of texts that is embedded; None for the pictures.
+
+    Raises:
+        ModelError: it is of something else, or another one differs from it in capitals alone.
+    """
+    known = vectors.embeddings(database)
+    there = next((one for one in reversed(known) if one.name == name), None)
+    other = next((one.name for one in known if one.name.lower() == name.lower()), None)
+    if there is None and other is not None:
+        raise ModelError(
+            f"There is an embedding {other!r} already, and SQL does not tell its table from one of {name!r}.",
+            hint=f"Go on with name={other!r}, or give it another name.",
+            code="embedding_name",
+        )
+    if there is not None and there.source != text:
+        was, column = there.source or "the pictures", text or "pictures"
+        raise ModelError(
+            f"The embedding {name!r} is of {was}, and cannot be of {column} as well.",
+            hint=f"Give it a name of its own: embed(…, name={f'{name}_{column}'!r}).",
+            code="other_source",
+        )
+    return there
 
 
 def remembered(context: Context) -> dict[str, Identity]:
@@ -188,14 +218,7 @@ class EmbeddingWork(Running[EmbedReport]):
         super().__init__(database, media, nos, identity, means)
         self._text = text
         self._read_from, self._read = 0, list[str]()
-        there = vectors.embedding(database, identity.name)
-        if there is not None and there.source != text:
-            was, column = there.source or "the pictures", text or "pictures"
-            raise ModelError(
-                f"The embedding {identity.name!r} is of {was}, and cannot be of {column} as well.",
-                hint=f"Give it a name of its own: embed(…, name={f'{identity.name}_{column}'!r}).",
-                code="other_source",
-            )
+        check_place(database, identity.name, text)
         if text is not None:
             given = len(self.nos)
             self.nos = vectors.with_texts(database, self.nos, text)
@@ -266,7 +289,7 @@ class EmbeddingWork(Running[EmbedReport]):
     def _made(self, cursor: Cursor, revision: str, dimension: int) -> vectors.Embedding:
         """The embedding to write into: a new one, unless another job has made it meanwhile."""
         name = self.identity.name
-        there = vectors.embedding(self.database, name)
+        there = check_place(self.database, name, self._text)
         if there is not None and there.revision == revision and there.dimension == dimension:
             return there
         if there is not None:

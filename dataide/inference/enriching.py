@@ -14,9 +14,9 @@ import numpy as np
 
 from dataide.errors import ModelError, UnknownColumn, did_you_mean
 from dataide.inference import attributes, typed_columns
-from dataide.inference.identity import Identity, check_name, identify
+from dataide.inference.identity import Identity, check_name, identify, refuse
 from dataide.inference.job import Job, Progress
-from dataide.inference.predicting import latest
+from dataide.inference.predicting import pending_of
 from dataide.inference.running import Means, Running, closing, pictures_failed
 from dataide.inference.typed_columns import Column
 from dataide.storage import arrow_arrays, runs, vectors
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dataide.inference.pump import Results
     from dataide.storage.database import Cursor, Database
     from dataide.storage.media import Media
+    from dataide.storage.run_tables import Run
     from dataide.storage.vectors import Pending
 
 SEEN = "seen "  # see models/measuring.py
@@ -102,28 +103,31 @@ def enrich(
         **options: kernel=, batch_size= (see `Means`).
 
     Raises:
-        ModelError: the function cannot be had, or failed.
+        ModelError: the function cannot be had, or failed, or an option means nothing to it.
         UnknownColumn: there is no such column of texts.
     """
     means, loading = Means.of(options)
+    given = {**loading, "column": column, "run": run}
     if what in (TEXT, OBJECTS):
+        refuse(given | {"batch_size": means.batch_size}, ["column" if what == TEXT else "run"], repr(what))
         vectors.check_writable(database)
         of, columns = _of_text(database, column) if what == TEXT else _of_objects(database, run)
         check_name(name, "attributes")
         title = name or f"{what} of {of}"
-        _not_predictions(database, title)
+        _place(database, title)
         known = _Known(database, ascending(np.asarray(nos, np.uint32)), title, *columns)
         job = Job(known, verb=f"Enriching with {title!r}", owner=database)
         if progress is not None and not wait:
             job.watch(progress)
         return job.complete(progress) if wait else job
-    identity = _identity(what, name, loading)
+    identity = _identity(what, name, given)
     return _Enriching(database, media, nos, identity, means).start(wait, progress)
 
 
-def _identity(what: Any, name: str | None, loading: dict[str, Any]) -> Identity:
+def _identity(what: Any, name: str | None, given: dict[str, Any]) -> Identity:
     check_name(name, "attributes")
     if what == attributes.NAME:
+        refuse(given, ["batch_size"], repr(what))
         revision = f"{attributes.NAME}/{attributes.REVISION}"
         return Identity("quality", name or attributes.NAME, attributes.NAME, revision, options={"task": "attributes"})
     if isinstance(what, str) or not callable(what):
@@ -133,13 +137,16 @@ def _identity(what: Any, name: str | None, loading: dict[str, Any]) -> Identity:
             or "Give 'quality', 'text', 'objects' or a function from pictures to values.",
             code="unknown_attributes",
         )
-    return identify(what, name, task="attributes", **loading)
+    refuse(given, ["batch_size"], "A function that enriches")
+    return identify(what, name, task="attributes")
 
 
-def _not_predictions(database: Database, name: str) -> None:
+def _place(database: Database, name: str) -> Run | None:
+    """The run to write into, if it is there."""
     there = runs.run(database, name)
-    if there is not None and there.task != "attributes":
-        raise ModelError(f"{name!r} is the name of a run of predictions.", hint="Give name='…'.", code="task")
+    if there is not None:
+        runs.same_task(there, "attributes")
+    return there
 
 
 class _Enriching(Running[EnrichReport]):
@@ -149,7 +156,8 @@ class _Enriching(Running[EnrichReport]):
 
     def __init__(self, database: Database, media: Media, nos: np.ndarray, identity: Identity, means: Means) -> None:
         super().__init__(database, media, nos, identity, means)
-        _not_predictions(database, identity.name)
+        self._since = 0
+        _place(database, identity.name)
 
     @property
     def source(self) -> str:
@@ -157,18 +165,20 @@ class _Enriching(Running[EnrichReport]):
 
     def find_pending(self, revision: str | None, details: dict[str, Any]) -> Pending:
         known = runs.run(self.database, self.identity.name)
-        return runs.pending(self.database, known, latest(self.database, known, self.identity, revision), self.nos)
+        pending, self._since = pending_of(self.database, known, self.identity, revision, self.nos)
+        return pending
 
     def store(self, cursor: Cursor, positions: np.ndarray, results: Results, revision: str) -> None:
-        parts = [typed_columns.unpacked(arrays) for good, arrays in results.batches if len(good)]
-        found = {name: column for name, column in typed_columns.appended(parts).items() if _any(column)}
+        batches = [(typed_columns.unpacked(arrays), len(good)) for good, arrays in results.batches if len(good)]
+        columns = typed_columns.appended([part for part, _ in batches], [length for _, length in batches])
+        found = {name: column for name, column in columns.items() if _any(column)}
         # A function of the user may call its columns as it likes.
         for_schema = [name for name in found if name.startswith(SEEN)] if self.identity.kind == "quality" else []
         seen = {name.removeprefix(SEEN): found.pop(name) for name in for_schema}
         name = self.identity.name
-        run = runs.run(self.database, name) or runs.create(cursor, name, "attributes")
+        run = _place(self.database, name) or runs.create(cursor, name, "attributes")
         run = runs.columns_for(self.database, cursor, run, {key: (key, column.sql) for key, column in found.items()})
-        number = runs.number_of(cursor, run, revision)
+        number = runs.number_of(cursor, run, revision, self._since)
         nos = self.pending.nos[positions]
         runs.store(cursor, run, number, nos, self.pending.media_revisions[positions])
         given = {run.columns[key]: _arrow(column) for key, column in found.items()}
@@ -210,13 +220,14 @@ class _Known:
         wanted = {column: (column, kind) for column, (kind, _) in self._fields.items()}
         asked = {"sample_no": self._nos}
         with self._database.write() as cursor:
-            run = runs.run(self._database, self._name) or runs.create(cursor, self._name, "attributes")
+            run = _place(self._database, self._name) or runs.create(cursor, self._name, "attributes")
             run = runs.columns_for(self._database, cursor, run, wanted)
             number = runs.number_of(cursor, run, "sql/1")
-            runs.compute(cursor, run, number, asked, {key: sql for key, (_, sql) in self._fields.items()}, self._source)
+            fields = {key: sql for key, (_, sql) in self._fields.items()}
+            count = runs.compute(cursor, run, number, asked, fields, self._source)
         job.advance(len(self._nos), len(self._nos), f"enriching with {self._name!r}")
         seconds = time.monotonic() - began
-        return EnrichReport(self._name, tuple(run.columns.values()), len(self._nos), 0, 0, seconds)
+        return EnrichReport(self._name, tuple(run.columns.values()), count, 0, 0, seconds)
 
 
 _Fields = tuple[dict[str, tuple[str, str]], str]  # column: SQL type and expression; from where
@@ -253,7 +264,8 @@ def _of_objects(database: Database, name: str | None) -> tuple[str, _Fields]:
     grouped = (
         f"data.sample s LEFT JOIN (SELECT o.sample_no, count(DISTINCT o.class_no) AS kinds, "
         f"sum({area}) AS area, max({area}) AS largest FROM {chosen.objects} o JOIN data.sample s USING (sample_no) "
-        f"GROUP BY o.sample_no) f USING (sample_no) JOIN {chosen.table} r USING (sample_no)"
+        f"GROUP BY o.sample_no) f USING (sample_no) JOIN {chosen.table} r ON r.sample_no = s.sample_no "
+        "AND r.media_revision = s.media_revision"  # objects of an earlier picture are none of this one
     )
     fields = {
         f"{prefix}_kinds": ("INTEGER", "coalesce(f.kinds, 0)::INTEGER"),

@@ -8,12 +8,13 @@ import json
 import os
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import cloudpickle
+import numpy as np
 
 from dataide.errors import ModelError, did_you_mean
 from dataide.inference import descriptor, fingerprint
@@ -27,6 +28,9 @@ OPTIONS = frozenset(
     {"task", "form", "classes", "output", "threshold", "layer", "transform", "weights", "trust", "compile", "precision"}
 )
 ADAPTERS = ("timm:", "open_clip:", "transformers:")
+# What some kinds of models take of them; the others would be ignored.
+_OF_ADAPTERS = ("classes", "trust", "compile", "precision", "task", "form")
+_OF_FUNCTIONS = ("classes", "output", "threshold", "task", "form")
 # Options of a model of torchvision that make other results of the same weights.
 _CHANGING = ("layer", "output", "threshold")
 FILES = (".pt2", ".pt", ".pth", ".ts", ".safetensors")
@@ -120,6 +124,7 @@ def identify(model: ModelLike, name: str | None = None, **options: Any) -> Ident
         raise ModelError(f"{model.__name__} is a class.", hint=f"Give a module of it: {model.__name__}().")
     if transform is not None:
         raise ModelError("transform= is for torch modules and files.", hint="A function gets pictures: do it there.")
+    refuse(given, _OF_FUNCTIONS, "A function")
     called, revision = revision_of(model)
     revision += _how_read(given)
     title = _title(name, called)
@@ -136,7 +141,7 @@ def check_name(name: str | None, task: str | None) -> None:
     Raises:
         ModelError: it is empty, too long, or has other characters than letters, digits, _, dots, dashes and spaces.
     """
-    if name is not None and not re.fullmatch(r"\w[\w.\- ]{0,62}", name):
+    if name is not None and not (isinstance(name, str) and re.fullmatch(r"\w[\w.\- ]{0,62}", name)):
         what = {"embedding": "an embedding", "attributes": "attributes"}.get(task or "embedding", "a run")
         raise ModelError(f"{name!r} cannot be the name of {what}.", hint="Use letters, digits and _, at most 63.")
 
@@ -169,7 +174,11 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         raise ModelError(
             f"There is no option {unknown[0]!r}.", hint=did_you_mean(unknown[0], OPTIONS) or None, code="unknown_option"
         )
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {
+        key: value if key in ("transform", "classes") else _plain(key, value)
+        for key, value in options.items()
+        if value is not None
+    }
     if "classes" in given:
         classes = given["classes"]
         if isinstance(classes, str) or not hasattr(classes, "__iter__") or not (names := [str(one) for one in classes]):
@@ -186,13 +195,53 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
             hint=_TRANSFORM,
             code="transform",
         )
+    if "threshold" in given and (isinstance(given["threshold"], str) or not 0 <= given["threshold"] <= 1):
+        raise ModelError(
+            f"threshold={given['threshold']!r} is no score.", hint="Give a number from 0 to 1.", code="threshold"
+        )
     return given
+
+
+def _plain(name: str, value: Any) -> str | bool | int | float:
+    """The value of an option as plain JSON has it: it travels to the inference process, and is part of a key."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str | bool | int | float):
+        raise ModelError(
+            f"{name}= cannot be a {type(value).__name__}.", hint=f"Give {name}= a text or a number.", code="option"
+        )
+    return value
+
+
+def refuse(options: Mapping[str, Any], allowed: Collection[str], what: str) -> None:
+    """Refuses options that would be ignored; those that are None are not given.
+
+    Args:
+        options: what was given.
+        allowed: the names of those that mean something.
+        what: whose options these are, for people.
+
+    Raises:
+        ModelError: one of them is not allowed.
+    """
+    unknown = sorted(name for name, value in options.items() if value is not None and name not in allowed)
+    if unknown:
+        said = sorted(set(allowed) - {"task", "form"})
+        raise ModelError(
+            f"{what} has no option {unknown[0]!r}.",
+            hint=did_you_mean(unknown[0], said) or "Leave it out.",
+            code="unknown_option",
+        )
 
 
 def _named(model: str, name: str | None, transform: Any, given: dict[str, Any]) -> Identity:
     if model == descriptor.NAME:
+        refuse(given | {"transform": transform}, ("task", "form"), repr(model))
         return Identity("auto", name or model, model, f"{descriptor.NAME}/{descriptor.REVISION}", options=given)
     if model.startswith(ADAPTERS):
+        refuse(given | {"transform": transform}, _OF_ADAPTERS, repr(model))
         return Identity("adapter", _title(name, model.replace(":", "_").replace("/", "_")), model, None, options=given)
     revision: str | None = None
     if "weights" in given:
@@ -215,6 +264,7 @@ def _named(model: str, name: str | None, transform: Any, given: dict[str, Any]) 
 
 
 def _file(path: Path, name: str | None, transform: Any, given: dict[str, Any]) -> Identity:
+    refuse(given, OPTIONS - {"weights"}, f"The model file {path.name}")
     path, digest = _hashed(path, "model")
     if transform is None and path.suffix.lower() != ".safetensors":
         raise ModelError(
@@ -244,7 +294,8 @@ def _module(module: Any, name: str | None, transform: Any, given: dict[str, Any]
     if "weights" in given:
         raise ModelError(f"{called} has its weights already.", hint="Leave weights= out, or load them into it first.")
     digest = fingerprint.of(module)
-    revision = f"{called}#{fingerprint.of(module, transform, given.get('layer'))}{_how_read(given)}"
+    # The weights are gone through once: they may be a gigabyte, and the notebook waits.
+    revision = f"{called}#{fingerprint.of(digest, transform, given.get('layer'))}{_how_read(given)}"
     options = given | {"hash": digest, "class": f"{type(module).__module__}.{type(module).__qualname__}"}
     pickled = _sent({"module": module, "transform": transform}, called)
     return Identity("module", _title(name, called), called, revision, pickled, options=options)

@@ -20,7 +20,7 @@ State = Literal["running", "cancelling", "done", "cancelled", "failed"]
 _log = logging.getLogger(__name__)
 _running: weakref.WeakSet[Job[object]] = weakref.WeakSet()
 _listeners: weakref.WeakKeyDictionary[object, list[Listener]] = weakref.WeakKeyDictionary()
-_listening = threading.Lock()
+_lock = threading.Lock()  # of these two
 _GOODBYE_S = 5.0  # for the thread's last steps, once the result is there
 # What a notebook shows of a job. The room of the widgets sets it: this one lies below, and works without widgets.
 show: Callable[[Job[Any]], dict[str, Any] | None] | None = None
@@ -55,7 +55,8 @@ class Job(Generic[Result]):
         self._followers: list[Listener] = []
         self._closers: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, args=(work,), name=f"dataide {verb.lower()}", daemon=True)
-        _running.add(self)  # type: ignore[arg-type]
+        with _lock:
+            _running.add(self)  # type: ignore[arg-type]
         self._tell()
         self._thread.start()
 
@@ -228,7 +229,9 @@ class Job(Generic[Result]):
             self._error = error
         finally:
             self._ended = time.monotonic()
-            _running.discard(self)  # type: ignore[arg-type]
+            with _lock:
+                _running.discard(self)  # type: ignore[arg-type]
+            self._closers.clear()  # a job is kept to be looked at, the process that computed need not be
             self._finished.set()
             self._tell()
 
@@ -301,11 +304,11 @@ def listen(owner: object, listener: Listener) -> Callable[[], None]:
     Returns:
         what ends it.
     """
-    with _listening:
+    with _lock:
         _listeners[owner] = [*_listeners.get(owner, ()), listener]
 
     def end() -> None:
-        with _listening:
+        with _lock:
             remaining = [other for other in _listeners.get(owner, ()) if other is not listener]
             if remaining:
                 _listeners[owner] = remaining
@@ -317,7 +320,9 @@ def listen(owner: object, listener: Listener) -> Callable[[], None]:
 
 def running(owner: object) -> list[Job[object]]:
     """The jobs that work on this database now."""
-    return [job for job in list(_running) if job._owner() is owner and not job.finished]
+    with _lock:
+        jobs = list(_running)
+    return [job for job in jobs if job._owner() is owner and not job.finished]
 
 
 def end_all(owner: object, timeout_s: float = 30) -> None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dataide.errors import DataideError, ModelError, closest
+from dataide.errors import DataideError, ModelError, did_you_mean
 from dataide.inference import descriptor
-from dataide.inference.embedding import EmbeddingWork, EmbedReport
-from dataide.inference.identity import Identity, Task, identify
+from dataide.inference.embedding import EmbeddingWork, EmbedReport, check_place
+from dataide.inference.identity import Identity, Task, check_name
 from dataide.inference.job import Job, Progress
 from dataide.inference.kernel import Kernel, Request
 from dataide.inference.pump import Pump, Results
@@ -143,20 +143,13 @@ def learn_embedding(
         raise ModelError("Training needs some time.", hint="Say minutes=2, or passes=10.")
     known = database.columns()
     if label is not None and label not in known:
-        near = closest(label, known)
         raise ModelError(
             f"There is no column {label!r}.",
-            hint=f"Did you mean {', '.join(near)}?" if near else f"There are {', '.join(list(known)[:12])}.",
+            hint=did_you_mean(label, known),
             code="unknown_column",
         )
     vectors.check_writable(database)
-    there = vectors.embedding(database, name)
-    if there is not None and there.source is not None:  # said now, and not after the training
-        raise ModelError(
-            f"The embedding {name!r} is of {there.source}, and cannot be of pictures as well.",
-            hint="Give another name: learn_embedding('own').",
-            code="other_source",
-        )
+    check_place(database, name, None)  # said now, and not after the training
     settings = Settings(name, label, float(minutes), passes, int(seed))
     work = _Learning(database, media, ascending(np.asarray(nos, np.uint32)), settings, kernel)
     job = Job(work, verb=f"Learning {name!r}", owner=database)
@@ -452,7 +445,7 @@ def _check_name(name: str) -> None:
         raise ModelError(
             "'auto' is the name of an embedding already.", hint="Give another one: learn_embedding('own')."
         )
-    identify(descriptor.NAME, name)  # refuses what can be no name
+    check_name(name, "embedding")
 
 
 def _one_label(label: str, classes: Sequence[str]) -> ModelError:

@@ -94,8 +94,18 @@ def predict(
     Raises:
         ModelError: the model cannot be had, or failed, or has other classes than the run.
     """
+    if task not in (None, "classification", "detection"):
+        raise ModelError(
+            f"There is no task {task!r}.", hint="Say task='classification' or task='detection'.", code="task"
+        )
     means, loading = Means.of(options)
-    identity = meant(database, model, run, task or task_of(model), **loading)
+    identity = meant(database, model, run, task or task_of(model), loading)
+    if identity.kind in ("auto", "towers"):
+        raise ModelError(
+            f"{identity.model!r} makes vectors, and predicts nothing.",
+            hint="Give a classifier: 'resnet18', or what learn_embedding('…', label='label') has trained.",
+            code="task",
+        )
     return _Predicting(database, media, nos, identity, means, run).start(wait, progress)
 
 
@@ -116,20 +126,8 @@ class _Predicting(Running[PredictReport]):
         super().__init__(database, media, nos, identity, means)
         self._name = run
         self._task = str(identity.options["task"])
-        self._run = runs.run(database, run)
-        if self._run is not None and self._run.task != self._task:
-            raise ModelError(
-                f"The run {run!r} is one of {self._run.task}, and this is {self._task}.",
-                hint="Give it a name of its own: predict(…, run='…').",
-                code="task",
-            )
-        other = next((one.name for one in runs.runs(database) if one.name.lower() == run.lower() != one.name), None)
-        if self._run is None and other is not None:
-            raise ModelError(
-                f"There is a run {other!r} already, and SQL does not tell its table from one of {run!r}.",
-                hint=f"Go on with run={other!r}, or give it another name.",
-                code="run_name",
-            )
+        self._since = 0
+        self._place()
 
     @property
     def source(self) -> str:
@@ -140,18 +138,17 @@ class _Predicting(Running[PredictReport]):
         return f"run {self._name!r}"
 
     def find_pending(self, revision: str | None, details: dict[str, Any]) -> Pending:
-        self._run = runs.run(self.database, self._name)
+        run = runs.run(self.database, self._name)
         # Those that were asked for count before the model is loaded: where nothing is pending it never is.
         classes = details.get("classes") or self.identity.options.get("classes")
-        if self._run is not None and classes:
-            runs.same_classes(self._run, classes)
-        return runs.pending(
-            self.database, self._run, latest(self.database, self._run, self.identity, revision), self.nos
-        )
+        if run is not None and classes:
+            runs.same_classes(run, classes)
+        pending, self._since = pending_of(self.database, run, self.identity, revision, self.nos)
+        return pending
 
     def store(self, cursor: Cursor, positions: np.ndarray, results: Results, revision: str) -> None:
         classes = [str(name) for name in self.details.get("classes") or []]
-        run = runs.run(self.database, self._name)
+        run = self._place()
         if run is None:
             run = runs.create(cursor, self._name, self._task, classes)
             self.database.rebuild_views(cursor)
@@ -160,12 +157,21 @@ class _Predicting(Running[PredictReport]):
         if not classes and self._task == "detection":  # nobody has named them: as many as are found
             run = runs.name_classes(cursor, run, int(stacked(results, "classes").max(initial=-1)) + 1)
         run = runs.columns_for(self.database, cursor, run, self._columns())
-        number = runs.number_of(cursor, run, revision)
+        number = runs.number_of(cursor, run, revision, self._since)
         nos, media_revisions = self.pending.nos[positions], self.pending.media_revisions[positions]
         keep = _classified if self._task == "classification" else _detected
         more, shown = keep(cursor, run, nos, results)
         runs.store(cursor, run, number, nos, media_revisions, more)
         runs.set_columns(cursor, nos, {run.columns[field]: column for field, column in shown.items()})
+
+    def _place(self) -> Run | None:
+        """The run to write into, if it is there. Another job may have made it, or one like it, since this one began."""
+        run = runs.run(self.database, self._name)
+        if run is None:
+            runs.free_name(self.database, self._name)
+        else:
+            runs.same_task(run, self._task)
+        return run
 
     def _columns(self) -> dict[str, tuple[str, str]]:
         prefix = runs.column_name(self._name)
@@ -191,13 +197,22 @@ class _Predicting(Running[PredictReport]):
         )
 
 
-def latest(database: Database, run: Run | None, identity: Identity, revision: str | None) -> int | None:
-    """The number of a run's latest revision if that is the one that computes now."""
+def pending_of(
+    database: Database, run: Run | None, identity: Identity, revision: str | None, nos: np.ndarray
+) -> tuple[Pending, int]:
+    """Which of `nos` lack a result by this model, and how many revisions the run had before this one.
+
+    Args:
+        database: the session's.
+        run: the run; None where it is still to be made.
+        identity: the model that computes now.
+        revision: its revision; None where only the loaded model knows it.
+        nos: sample numbers, uint32.
+    """
     known = runs.revisions(database, run) if run is not None else []
-    if not known:
-        return None
-    fits = identity.matches(known[-1]) if revision is None else known[-1] == revision
-    return len(known) - 1 if fits else None
+    fits = bool(known) and (identity.matches(known[-1]) if revision is None else known[-1] == revision)
+    since = len(known) - 1 if fits else len(known)
+    return runs.pending(database, run, since if fits else None, nos), since
 
 
 Kept = tuple[dict[str, "pa.Array"], dict[str, "pa.Array"]]

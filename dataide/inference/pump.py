@@ -244,8 +244,9 @@ class Pump:
                 self._room.release()
                 if held.count >= COMMIT_PICTURES or time.monotonic() - last_commit >= pause:
                     began = time.monotonic()
-                    self._commit(held)
-                    held, last_commit = Results(), time.monotonic()
+                    results, held = held, Results()  # what could not be committed once is not tried again at the end
+                    self._commit(results)
+                    last_commit = time.monotonic()
                     pause = min(max(COMMIT_S, (last_commit - began) / COMMIT_SHARE), max(COMMIT_S, LONGEST_PAUSE_S))
                 self._job.advance(batch.start + batch.count, len(self._pending), self._verb)
                 if self._job.cancelled:
@@ -257,12 +258,14 @@ class Pump:
             self._room.release()
             if not finished:
                 self._computer.end()
-            self._commit(held)
-            # It reads nothing any more, so the session may be closed. A process that is too busy to listen may keep it
-            # in the middle of sending: that ends with the batch, or with the process.
-            if self._reading.acquire(timeout=30):
-                self._reading.release()
-            reader.join(30 if finished else 0.5)
+            try:
+                self._commit(held)
+            finally:
+                # It reads nothing any more, so the session may be closed. A process that is too busy to listen may keep
+                # it in the middle of sending: that ends with the batch, or with the process.
+                if self._reading.acquire(timeout=30):
+                    self._reading.release()
+                reader.join(30 if finished else 0.5)
 
     def _commit(self, held: Results) -> None:
         if held.count:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from dataide.errors import ModelError
-from dataide.inference.identity import Identity, ModelLike, Task, check_name, identify
+from dataide.inference.identity import Identity, ModelLike, Task, check_name, identify, refuse
 from dataide.inference.job import Job, Progress
 from dataide.inference.kernel import Kernel
 from dataide.inference.pump import Answer, Computer, Local, Pump, Results
@@ -59,9 +59,10 @@ class Means:
         Raises:
             ModelError: the number is not possible.
         """
-        if self.batch_size is not None and self.batch_size < 1:
+        size = self.batch_size
+        if size is not None and (not isinstance(size, int | np.integer) or size < 1):
             raise ModelError(
-                f"A batch of {self.batch_size} pictures is not possible.",
+                f"A batch of {size} pictures is not possible.",
                 hint="Leave batch_size out, or give 1 or more.",
             )
 
@@ -189,9 +190,9 @@ class Running(ABC, Generic[Report]):
         return self.media.read_many(self.pending.media[first:last])
 
     def unreadable(self, problems: list[tuple[str, str, str]]) -> None:
-        self.did.problems += len(problems)
         with self.database.write() as cursor:
             vectors.note_problems(cursor, self.source, problems)
+            self.did.problems += len(problems)  # in here: the job's thread counts as well
 
     def commit(self, results: Results, revision: str) -> None:
         positions = np.concatenate([np.empty(0, np.int64), *(positions for positions, _ in results.batches)])
@@ -202,9 +203,9 @@ class Running(ABC, Generic[Report]):
                 self._note_model(cursor, revision)
             if results.problems:
                 vectors.note_problems(cursor, self.source, results.problems)
+                self.did.problems += len(results.problems)
         self._noted = self._noted or len(positions) > 0
         self.did.good += len(positions)
-        self.did.problems += len(results.problems)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -222,12 +223,23 @@ class Running(ABC, Generic[Report]):
             models_used.note(cursor, self.identity.model, self.identity.kind, revision, details)
 
 
-def meant(database: Database, model: ModelLike | Identity, name: str | None, task: Task, **options: Any) -> Identity:
+def meant(
+    database: Database, model: ModelLike | Identity, name: str | None, task: Task, options: dict[str, Any]
+) -> Identity:
     """What a user's `model=` means in this session: what was trained here goes by its name.
 
+    Args:
+        database: the session's.
+        model: what the user gave, or what `identify` made of it.
+        name: of the embedding or run; by default the model's.
+        task: what it is to compute.
+        options: for loading it; those that are None are left out.
+
     Raises:
-        ModelError: it is nothing that can compute.
+        ModelError: it is nothing that can compute, or an option means nothing to it.
     """
+    if "task" in options:  # of predict() it is a parameter
+        raise ModelError("There is no option 'task' here.", hint="predict(…, task='detection')", code="unknown_option")
     if isinstance(model, Identity):
         return model
     if isinstance(model, str):
@@ -236,7 +248,9 @@ def meant(database: Database, model: ModelLike | Identity, name: str | None, tas
         trained = identity_of(database, model, task)
         if trained is not None:
             check_name(name, task)
-            return replace(trained, name=name or model)
+            refuse(options, ["form"], f"{model!r}, which was trained here,")
+            form = {"form": options["form"]} if "form" in options else {}
+            return replace(trained, name=name or model, options=trained.options | form)
     return identify(model, name, task=task, **options)
 
 

@@ -62,10 +62,9 @@ def columns(raw: Any, count: int, name: str) -> dict[str, Column]:
     for key, values in found.items():
         if hasattr(values, "detach"):
             values = values.detach().cpu().numpy()
-        if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != count:
-            what = (
-                f"{len(values):,} values" if isinstance(values, Sequence | np.ndarray) else f"a {type(values).__name__}"
-            )
+        if _length(values) != count:
+            several = isinstance(values, Sequence | np.ndarray) and _length(values) is not None
+            what = f"{len(values):,} values" if several else f"a {type(values).__name__}"
             raise ModelError(
                 f"{name} returned {what} of {str(key)!r} for a batch of {count} pictures.",
                 hint="Return one value for each picture, or a dict of columns with one value for each picture.",
@@ -73,6 +72,14 @@ def columns(raw: Any, count: int, name: str) -> dict[str, Column]:
             )
         made[str(key)] = _column(values, str(key), name)
     return made
+
+
+def _length(values: Any) -> int | None:
+    """How many values these are; None of what is one value."""
+    try:
+        return None if isinstance(values, str) else len(values)
+    except TypeError:  # also an array without dimensions
+        return None
 
 
 def _column(values: Any, key: str, name: str) -> Column:
@@ -104,7 +111,7 @@ def _column(values: Any, key: str, name: str) -> Column:
 def _item(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, np.generic) or hasattr(value, "item"):
+    if isinstance(value, np.generic) or (hasattr(value, "item") and getattr(value, "shape", None) == ()):
         return value.item()
     if isinstance(value, numbers.Real):
         return float(value)
@@ -116,6 +123,10 @@ def _numbers_there(array: np.ndarray) -> np.ndarray | None:
         return None
     there = ~np.isnan(array)
     return None if there.all() else there
+
+
+def _there(column: Column) -> np.ndarray:
+    return np.ones(len(column.values), bool) if column.there is None else column.there
 
 
 def packed(found: Mapping[str, Column]) -> Arrays:
@@ -148,21 +159,36 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> dict[str, Column]:
     return found
 
 
-def appended(parts: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
-    """Columns of several batches, one after the other; what a batch lacks has no value there."""
-    lengths = [len(next(iter(part.values())).values) if part else 0 for part in parts]
+def appended(parts: Sequence[Mapping[str, Column]], lengths: Sequence[int] | None = None) -> dict[str, Column]:
+    """Columns of several batches, one after the other; what a batch lacks has no value there.
+
+    Args:
+        parts: the columns of each batch.
+        lengths: how many samples each has, which one without any column does not tell.
+
+    Raises:
+        ModelError: a column has texts in one batch and numbers in another.
+    """
+    if lengths is None:
+        lengths = [len(next(iter(part.values())).values) if part else 0 for part in parts]
     found: dict[str, Column] = {}
     for name in dict.fromkeys(name for part in parts for name in part):
         pieces, there = [], []
         text = any(name in part and part[name].values.dtype == object for part in parts)
         for part, length in zip(parts, lengths, strict=True):
             column = part.get(name)
-            if column is None:
+            known = np.zeros(length, bool) if column is None else _there(column)
+            there.append(known)
+            if column is not None and text == (column.values.dtype == object):
+                pieces.append(column.values)
+            elif known.any():
+                raise ModelError(
+                    f"The column {name!r} got texts for some pictures and numbers for others.",
+                    hint="Always return numbers, or always texts; None where there is no value.",
+                    code="callable",
+                )
+            else:  # a batch without any value has no kind of its own
                 pieces.append(np.full(length, "", object) if text else np.zeros(length, bool))
-                there.append(np.zeros(length, bool))
-            else:
-                pieces.append(np.asarray([str(v) for v in column.values], object) if text else column.values)
-                there.append(np.ones(length, bool) if column.there is None else column.there)
         present = np.concatenate(there)
         found[name] = Column(np.concatenate(pieces), None if present.all() else present)
     return found

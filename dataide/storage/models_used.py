@@ -38,17 +38,35 @@ def listing(database: Database) -> pa.Table:
     """The models that were used, the latest last: model, kind, revision, parameters, details, when first and last."""
     return database.arrow(
         "SELECT name AS model, kind, revision, "
-        "try_cast(json_extract_string(details, '$.parameters') AS BIGINT) AS parameters, details, "
+        # A damaged file, or a stranger's, may have anything there.
+        "try_cast(CASE WHEN json_valid(details) THEN json_extract_string(details, '$.parameters') END AS BIGINT) "
+        "AS parameters, details, "
         "first_used_at, used_at FROM data.model ORDER BY used_at, name"
     )
 
 
 def trained(database: Database, name: str) -> tuple[str, dict[str, Any], bytes] | None:
-    """Revision, details and weights of the latest model of this name that was trained here; None if there is none."""
+    """Revision, details and weights of the latest model of this name that was trained here; None if there is none.
+
+    Details that cannot be read are empty: the weights are as good without them.
+    """
     with database.query(
         "SELECT revision, details, state FROM data.model WHERE name = ? AND state IS NOT NULL "
         "ORDER BY used_at DESC LIMIT 1",
         [name],
     ) as cursor:
         rows = cursor.fetchall()
-    return (rows[0][0], json.loads(rows[0][1]), bytes(rows[0][2])) if rows else None
+    return (rows[0][0], _read(rows[0][1]), bytes(rows[0][2])) if rows else None
+
+
+def _read(text: str) -> dict[str, Any]:
+    """Details as they were noted; of a damaged file, or a stranger's, what is of use in them."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    if not isinstance(found.get("learned", {}), dict):
+        del found["learned"]
+    return found

@@ -139,15 +139,31 @@ def columns_for(database: Database, cursor: Cursor, of: Run, wanted: Mapping[str
     return replace(of, columns=both)
 
 
-def number_of(cursor: Cursor, of: Run, revision: str) -> int:
-    """The number of a revision of its model; a new one gets the next, and all others are stale then."""
-    cursor.execute(
-        "SELECT revision, revision_no FROM data.run_revision WHERE run_no = ? ORDER BY revision_no", [of.number]
-    )
-    known = cursor.fetchall()
-    if known and known[-1][0] == revision:
-        return int(known[-1][1])
+def number_of(cursor: Cursor, of: Run, revision: str, since: int | None = None) -> int:
+    """The number of a revision of its model; a new one gets the next, and all others are stale then.
+
+    Args:
+        cursor: of the caller's `write()`.
+        of: the run.
+        revision: of the model that computes.
+        since: how many revisions there were before this one when the caller's work began. If it has got its number
+            since then and another one came after it, another work goes on with the run now.
+
+    Raises:
+        ModelError: another revision has taken over since then. Two that took turns would both end up stale.
+    """
+    cursor.execute("SELECT revision FROM data.run_revision WHERE run_no = ? ORDER BY revision_no", [of.number])
+    known = [str(one) for (one,) in cursor.fetchall()]
     number = len(known)
+    if known and known[-1] == revision:
+        return number - 1
+    if since is not None and revision in known[since:]:
+        call = "enrich(…, name='…')" if of.task == "attributes" else "predict(…, run='…')"
+        raise ModelError(
+            f"The run {of.name!r} goes on with {known[-1]} meanwhile, so {revision} has stopped.",
+            hint=f"To have the results of both, give one of them a name of its own: {call}.",
+            code="replaced",
+        )
     # One that comes back is the latest again: a new number, and the results of its old one are computed anew.
     cursor.execute(
         "INSERT INTO data.run_revision VALUES (?, ?, ?, ?)", [of.number, number, revision, datetime.now(UTC)]
@@ -254,8 +270,8 @@ def column_name(wanted: str) -> str:
 
 def compute(
     cursor: Cursor, into: Run, revision_no: int, asked: Mapping[str, np.ndarray], fields: Mapping[str, str], source: str
-) -> None:
-    """Fills the columns of a run with what SQL finds, inside the caller's `write()`.
+) -> int:
+    """Fills the columns of a run with what SQL finds, inside the caller's `write()`; says of how many samples.
 
     Args:
         cursor: the cursor that `write()` gave.
@@ -277,8 +293,10 @@ def compute(
         f"INSERT INTO {into.table} (sample_no, media_revision, revision_no) "
         f"SELECT sample_no, media_revision, {int(revision_no)} FROM found"
     )
+    count = int(cursor.fetchall()[0][0])
     cursor.execute(f"UPDATE data.sample AS old SET {sets} FROM found AS new WHERE old.sample_no = new.sample_no")
     cursor.execute("DROP TABLE found")
+    return count
 
 
 def name_classes(cursor: Cursor, of: Run, count: int) -> Run:
@@ -288,6 +306,38 @@ def name_classes(cursor: Cursor, of: Run, count: int) -> Run:
     named = (*of.classes, *(str(number) for number in range(len(of.classes), count)))
     cursor.execute("UPDATE data.run SET classes = ?::VARCHAR[] WHERE run_no = ?", [list(named), of.number])
     return replace(of, classes=named)
+
+
+def same_task(of: Run, task: str) -> None:
+    """Refuses to write results of one kind into a run of another.
+
+    Raises:
+        ModelError: the run is of another task.
+    """
+    if of.task == task:
+        return
+    if task == "attributes":
+        raise ModelError(f"{of.name!r} is the name of a run of predictions.", hint="Give name='…'.", code="task")
+    raise ModelError(
+        f"The run {of.name!r} is one of {of.task}, and this is {task}.",
+        hint="Give it a name of its own: predict(…, run='…').",
+        code="task",
+    )
+
+
+def free_name(database: Database, name: str) -> None:
+    """Refuses the name of a new run that differs from another one's in capitals alone.
+
+    Raises:
+        ModelError: there is such a run.
+    """
+    other = next((one.name for one in runs(database) if one.name.lower() == name.lower() and one.name != name), None)
+    if other is not None:
+        raise ModelError(
+            f"There is a run {other!r} already, and SQL does not tell its table from one of {name!r}.",
+            hint=f"Go on with run={other!r}, or give it another name.",
+            code="run_name",
+        )
 
 
 def same_classes(of: Run, classes: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from dataide.errors import ActionError, did_you_mean
+from dataide.errors import ActionError, ModelError, did_you_mean
 from dataide.storage import models_used, runs, vectors
 
 from .dialogue import WrongField
@@ -38,7 +38,6 @@ MODELS = (
 _NO_LABELS = frozenset({"format", "excluded", "split", "sample_id", "media", "content_hash"})
 _MODEL = re.compile(r"[\w.\-/:]{1,200}")
 _RUN = re.compile(r"[A-Za-z]\w{0,39}")
-_EMBEDDING = re.compile(r"\w[\w.\- ]{0,62}")
 _TARGETS: dict[JobTarget, str] = {"all": "The session", "filter": "The filter", "selection": "The selection"}
 
 Filled = Mapping[str, str]
@@ -75,12 +74,14 @@ def _embedding_fields(workspace: Workspace) -> list[StartField]:
 
 
 def _embed(method: Callable[..., Job[Any]], filled: Filled) -> Job[Any]:
-    model, name = _model(filled["model"]), filled["name"]
-    if name and not _EMBEDDING.fullmatch(name):
-        raise WrongField(
-            "name", f"{name!r} cannot be the name of an embedding.", hint="Use letters, digits and _, at most 63."
-        )
-    return method(model, name=name or None, wait=False, progress=False)
+    from dataide.inference.identity import check_name
+
+    name = filled["name"] or None
+    try:
+        check_name(name, "embedding")
+    except ModelError as error:
+        raise WrongField("name", error.message, hint=error.hint) from error
+    return method(filled["model"], name=name, wait=False, progress=False)
 
 
 def _map_fields(workspace: Workspace) -> list[StartField] | None:
@@ -144,12 +145,12 @@ def _predict_fields(workspace: Workspace) -> list[StartField] | None:
 
 
 def _predict(method: Callable[..., Job[Any]], filled: Filled) -> Job[Any]:
-    model, run = _model(filled["model"]), filled["run"]
+    run = filled["run"]
     if not _RUN.fullmatch(run):
         raise WrongField(
             "run", f"{run!r} cannot be the name of a run.", hint="Begin with a letter, then letters, digits and _: v1."
         )
-    return method(model, run=run, wait=False, progress=False)
+    return method(filled["model"], run=run, wait=False, progress=False)
 
 
 KINDS: dict[str, Kind] = {
@@ -227,7 +228,10 @@ def _view(workspace: Workspace, target: JobTarget) -> View:
         WrongField: there are none.
     """
     context = workspace.context
-    view = context.selected() if target == "selection" else context.view()
+    view = context.view()
+    if target == "selection":
+        # What is selected now, and not by the time the job has begun.
+        view = view.among(context.selected().nos(), "selected")
     if target == "filter":
         for clause in workspace.filter.clauses:
             view = view.where(clause.sql)
@@ -251,8 +255,16 @@ def _embeddings(workspace: Workspace) -> list[str]:
 def _learned(workspace: Workspace) -> list[str]:
     """The networks that were trained here with labels, the latest first: they can predict."""
     known = models_used.listing(workspace.database).select(["model", "kind", "details"]).to_pylist()
-    trained = [one["model"] for one in known if one["kind"] == "learned" and json.loads(one["details"]).get("classes")]
+    trained = [one["model"] for one in known if one["kind"] == "learned" and _has_classes(one["details"])]
     return list(dict.fromkeys(reversed(trained)))
+
+
+def _has_classes(details: str) -> bool:
+    try:
+        known = json.loads(details)
+    except (ValueError, RecursionError):
+        return False  # a stranger's file may hold anything
+    return isinstance(known, dict) and bool(known.get("classes"))
 
 
 def _has_labels(workspace: Workspace) -> bool:
@@ -262,18 +274,18 @@ def _has_labels(workspace: Workspace) -> bool:
 
 
 def _free_run(workspace: Workspace) -> str:
-    columns = workspace.database.columns()
-    taken = {run.name for run in runs.runs(workspace.database)}
+    # Tables and columns do not tell capitals from small letters.
+    columns = {name.lower() for name in workspace.database.columns()}
+    taken = {run.name.lower() for run in runs.runs(workspace.database)}
     names = (f"v{number}" for number in itertools.count(1))
     return next(name for name in names if name not in taken and f"{name}_class" not in columns)
 
 
-def _model(name: str) -> str:
+def _check_model(name: str, known: list[str]) -> None:
     if not name:
-        raise WrongField("model", "The model has no name.", hint="Type auto or resnet18.")
+        raise WrongField("model", "The model has no name.", hint=f"Type {' or '.join(known[:2])}.")
     if not _MODEL.fullmatch(name):
-        raise WrongField("model", f"{name[:60]!r} is no name of a model.", hint=did_you_mean(name, (AUTO, *MODELS)))
-    return name
+        raise WrongField("model", f"{name[:60]!r} is no name of a model.", hint=did_you_mean(name, known))
 
 
 def _text(name: str, label: str, value: str, completions: list[str] | tuple[str, ...], hint: str) -> StartField:
@@ -306,7 +318,7 @@ def _filled(fields: list[StartField], given: Mapping[str, object]) -> Filled:
     """Each field with what was filled in, or what it begins with.
 
     Raises:
-        WrongField: a choice that is none, or a number out of bounds.
+        WrongField: a choice that is none, a number out of bounds, or what can be no name of a model.
     """
     filled: dict[str, str] = {}
     for field in fields:
@@ -317,6 +329,8 @@ def _filled(fields: list[StartField], given: Mapping[str, object]) -> Filled:
             raise WrongField(name, f"{label}: there is no {value[:60]!r} here.", hint=did_you_mean(value, known))
         if field["kind"] == "number" and not 0 < float(value) <= LONGEST_MINUTES:
             raise WrongField(name, f"{label} cannot be {value}.", hint=f"More than 0, at most {LONGEST_MINUTES:g}.")
+        if name == "model" and value not in known:  # what was trained here may be called anything
+            _check_model(value, known)
         filled[name] = value
     return filled
 
@@ -334,6 +348,7 @@ def begin(workspace: Workspace, ask: StartJobAsk) -> Job[Any]:
     note = _why_nothing(workspace)
     if note:
         raise ActionError(note, code="not_startable")
+    view = _view(workspace, ask["target"])
     kinds = _offered(workspace)
     offered = kinds.get(ask["kind"])
     if offered is None:
@@ -342,4 +357,4 @@ def begin(workspace: Workspace, ask: StartJobAsk) -> Job[Any]:
         )
     filled = _filled(offered["fields"], ask["options"])
     kind = KINDS[ask["kind"]]
-    return kind.start(getattr(_view(workspace, ask["target"]), kind.method), filled)
+    return kind.start(getattr(view, kind.method), filled)

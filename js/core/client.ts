@@ -19,6 +19,7 @@ const ORDERED: ReadonlySet<Op> = new Set([
   "configure",
   "group",
   "startJob",
+  "cancelJob",
   "dismissJob",
 ]);
 

@@ -294,7 +294,7 @@ def test_a_session_embeds_and_finds_by_words_also_after_a_restart(two_folder, vi
         with pytest.raises(ModelError, match="reads pictures, not texts"):
             session.similar(text="a red car", embedding="vit")
     with di.open(tmp_path / "adapted.duckdb") as again:
-        same = again.similar("a red car", k=6, embedding="clip").to_pandas()
+        same = again.similar("a red car", k=6, embedding="clip", model=name).to_pandas()
         assert same["sample_id"].tolist() == expected["sample_id"].tolist()
         np.testing.assert_allclose(same["similarity"], expected["similarity"], atol=1e-5)
 
@@ -310,8 +310,19 @@ def test_a_library_that_is_missing_is_named_with_how_to_get_it(library, monkeypa
     assert caught.value.code == "missing_extra"
 
 
-def test_what_these_models_cannot_do_is_said(timm_folder):
-    with pytest.raises(ModelError, match="cannot be used for detection"):
-        load(f"timm:local-dir:{timm_folder}", task="detection")
+def test_what_only_a_file_names_is_not_even_looked_for(monkeypatch):
+    for library in adapters.PACKAGES:
+        monkeypatch.setitem(__import__("sys").modules, library, None)  # imported, it would be missing
+        with pytest.raises(ModelError, match="nothing is fetched because a file says so") as caught:
+            load(f"{library}:any/thing", fetch=False)
+        assert caught.value.code == "needs_model"
+        assert f"model='{library}:any/thing'" in str(caught.value.hint)
+
+
+def test_what_these_models_cannot_do_is_said_before_anything_is_fetched(monkeypatch):
+    for library, task in (("timm", "detection"), ("transformers", "detection"), ("open_clip", "classification")):
+        monkeypatch.setitem(__import__("sys").modules, library, None)
+        with pytest.raises(ModelError, match=f"cannot be used for {task}"):
+            load(f"{library}:any/thing", task=task)
     with pytest.raises(ModelError, match="names no model"):
         load("keras:thing")

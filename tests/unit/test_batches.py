@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -160,3 +161,23 @@ def test_batches_of_a_network_grow_in_the_real_process_until_memory_is_short(ses
     assert sizes[-2] in (4, 8) and not {16, 32} & set(sizes), "and no further"
     used = session.sql("SELECT count(*) AS n FROM vector_grown").to_arrow()["n"].to_pylist()
     assert used == [COUNT]
+
+
+def test_a_commit_that_fails_is_not_tried_again_and_the_reading_ends(monkeypatch):
+    monkeypatch.setattr(pump, "COMMIT_PICTURES", 16)
+    tried: list[int] = []
+
+    class Full(Pictures):
+        def commit(self, results: pump.Results, revision: str) -> None:
+            tried.append(results.count)
+            raise OSError("the disk is full")
+
+    work = Full(200)
+
+    def run(job: Job[None]) -> None:
+        pump.Pump(work, Curve(0.01, 0.001), batch_size=16, job=job, verb="computing").run()
+
+    with pytest.raises(OSError, match="disk is full"):
+        Job(run, verb="Job", owner=work).complete(None)
+    assert tried == [16]
+    assert not [thread for thread in threading.enumerate() if thread.name == "dataide read pictures"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import dataide as di
+from dataide import cli
 from dataide.cli import main
 
 
@@ -45,3 +48,15 @@ def test_doctor_says_what_is_installed(capsys: pytest.CaptureFixture[str]) -> No
     main(["doctor"])
     said = capsys.readouterr().out
     assert "duckdb" in said and "torch" in said and "jupyterlab" in said
+
+
+def test_doctor_asks_for_what_the_package_asks_for(project: Path) -> None:
+    wanted = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = wanted["optional-dependencies"]
+    assert set(cli._BASE) == _names(wanted["dependencies"])
+    expected = {extra: _names(extras[extra]) for extra in extras if extra not in ("all", "dev")}
+    assert {extra: set(known) for extra, known in cli._EXTRAS.items()} == expected
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w-]", one, maxsplit=1)[0] for one in requirements}

@@ -367,6 +367,13 @@ def test_torchvision_embeds_with_the_weights_in_its_cache(case, tmp_path, monkey
     assert case.embed("resnet18", nos=np.arange(5)).embedded == 0
 
 
+def test_two_embeddings_cannot_differ_in_capitals_alone(case):
+    case.embed("auto", name="Mine", nos=np.arange(3))
+    with pytest.raises(ModelError, match="There is an embedding 'Mine' already, and SQL does not tell"):
+        case.embed("auto", name="mine")
+    assert case.embed("auto", name="Mine", nos=np.arange(3)).present == 3
+
+
 def test_vectors_do_not_go_into_an_embedding_that_was_made_anew_meanwhile(case, monkeypatch):
     monkeypatch.setattr(pump, "COMMIT_S", 0.0)
     monkeypatch.setattr(pump, "LONGEST_PAUSE_S", 0.0)

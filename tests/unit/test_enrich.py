@@ -13,6 +13,7 @@ import dataide as di
 from dataide.errors import ModelError, UnknownColumn
 from dataide.inference import typed_columns
 from dataide.inference.attributes import describe
+from dataide.inference.models import outputs
 from tests.unit.inference_tools import Make, functions_in_files
 
 
@@ -112,6 +113,8 @@ def test_one_value_each_is_called_as_the_function_is(session):
         ("def model(images): return {'a': ['x', 1] * 15}", "no column holds together"),
         ("def model(images): return {'a': [object()] * len(images)}", "no column holds together"),
         ("def model(images): return 5", "a int of 'model'"),
+        ("def model(images): return np.array(5.0)", "a ndarray of 'model'"),
+        ("def model(images): return np.ones((len(images), 2))", r"no column holds together \(ndarray\)"),
         ("def model(images): raise RuntimeError('not today')", "not today"),
     ],
 )
@@ -185,6 +188,45 @@ def test_unknown_attributes_are_refused_with_the_closest(session):
     assert "quality" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("what", "options", "said"),
+    [
+        ("quality", {"foo": 1}, r"'quality' has no option 'foo'. There are: batch_size"),
+        ("quality", {"column": "caption"}, "'quality' has no option 'column'"),
+        ("text", {"column": "caption", "foo": 1}, r"'text' has no option 'foo'. There are: column"),
+        ("text", {"column": "caption", "batch_size": 4}, "'text' has no option 'batch_size'"),
+        ("objects", {"colum": "caption"}, r"'objects' has no option 'colum'. There are: run"),
+        (len, {"bath_size": 4}, r"A function that enriches has no option 'bath_size'. Did you mean batch_size"),
+        (len, {"classes": ["a"]}, "A function that enriches has no option 'classes'"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(session, what, options, said):
+    with pytest.raises(ModelError, match=said):
+        session.enrich(what, progress=False, **options)
+
+
+def test_objects_of_an_earlier_picture_say_nothing_of_the_present_one(session):
+    def halves(images):
+        return [{"boxes": [[0, 0, 8, 12]], "scores": [0.9], "classes": [0]} for image in images]
+
+    session.predict(halves, run="found", task="detection", classes=["a"], progress=False)
+    session.add_arrays(np.zeros((1, 12, 16, 3), np.uint8), sample_id=["s05"], on_conflict="replace", progress=False)
+    assert session.enrich("objects", progress=False).enriched == 29
+    assert session.where("sample_id = 's05'").to_arrow().to_pylist()[0]["found_area"] is None
+    assert session.where("sample_id = 's06'").to_arrow().to_pylist()[0]["found_area"] == pytest.approx(0.5)
+
+
+def test_a_batch_without_any_column_leaves_its_samples_without_values(session, portable):
+    model = portable("""
+        calls = [0]
+        def model(images):
+            calls[0] += 1
+            return {} if calls[0] == 1 else {'a': [calls[0]] * len(images)}
+    """)
+    assert session.enrich(model, batch_size=10, progress=False).enriched == 30
+    assert (len(session.where("a IS NULL")), len(session.where("a = 2")), len(session.where("a = 3"))) == (10, 10, 10)
+
+
 def test_columns_go_over_the_contract_and_back_unchanged():
     given = typed_columns.columns(
         {
@@ -214,3 +256,24 @@ def test_columns_go_over_the_contract_and_back_unchanged():
     assert two["text"].values.tolist()[5] == "ä\u2028\x00"
     gaps = two["number"].there
     assert gaps is not None and not gaps[4:].any()
+
+
+def test_texts_and_numbers_of_two_batches_do_not_make_one_column():
+    texts = typed_columns.columns(["a", "b"], 2, "f")
+    numbers = typed_columns.columns([1, 2], 2, "f")
+    with pytest.raises(ModelError, match="'f' got texts for some pictures and numbers for others"):
+        typed_columns.appended([texts, numbers])
+    nothing = typed_columns.columns([None, None], 2, "f")
+    both = typed_columns.appended([nothing, texts, {}], [2, 2, 1])["f"]
+    assert both.there is not None and both.there.tolist() == [False, False, True, True, False]
+    assert both.values.tolist() == ["", "", "a", "b", ""]
+
+
+def test_halves_of_a_batch_with_different_columns_are_joined_by_their_samples():
+    none, some = typed_columns.columns({}, 2, "f"), typed_columns.columns({"odd": ["a", None, "b"]}, 3, "f")
+    whole = outputs.joined(
+        [outputs.Computed(typed_columns.packed(none)), outputs.Computed(typed_columns.packed(some))], [2, 3]
+    )
+    odd = typed_columns.unpacked(whole.arrays)["odd"]
+    assert odd.there is not None and odd.there.tolist() == [False, False, True, False, True]
+    assert odd.values[2] == "a" and odd.values[4] == "b"

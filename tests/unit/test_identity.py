@@ -94,6 +94,40 @@ def test_what_cannot_be_is_refused_before_anything_starts(model, options, words)
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("resnet18", {"threshold": object()}, "threshold= cannot be a object"),
+        ("resnet18", {"threshold": np.ones(2)}, "threshold= cannot be a ndarray"),
+        ("resnet18", {"threshold": "high"}, "threshold='high' is no score. Give a number from 0 to 1"),
+        ("resnet18", {"threshold": float("nan")}, "threshold=nan is no score"),
+        ("resnet18", {"layer": mean}, "layer= cannot be a function"),
+        ("auto", {"layer": "x"}, "'auto' has no option 'layer'. Leave it out"),
+        ("auto", {"transform": mean}, "'auto' has no option 'transform'"),
+        (
+            "timm:resnet50",
+            {"layer": "x"},
+            "'timm:resnet50' has no option 'layer'. There are: classes, compile, precision",
+        ),
+        (mean, {"weights": "x.pt"}, "A function has no option 'weights'. There are: classes, output, threshold"),
+        ("net.pt2", {"transform": mean, "weights": "x.pt"}, "The model file net.pt2 has no option 'weights'"),
+    ],
+)
+def test_options_that_cannot_be_or_would_be_ignored_are_refused(model, options, words):
+    with pytest.raises(ModelError) as caught:
+        identify(model, **options)
+    assert words in str(caught.value)
+
+
+def test_numbers_of_numpy_and_paths_are_options_like_plain_ones(tmp_path):
+    weights = tmp_path / "own.pt"
+    weights.write_bytes(b"x")
+    plain = identify("resnet18", threshold=0.5, weights=str(weights), compile=True)
+    other = identify("resnet18", threshold=np.float32(0.5), weights=weights, compile=np.bool_(True))
+    assert (plain.options, plain.revision, plain.key) == (other.options, other.revision, other.key)
+    assert identify(mean, threshold=np.array(0.5)).key == identify(mean, threshold=0.5).key
+
+
 def test_a_file_without_a_transform_says_what_to_give(tmp_path):
     (tmp_path / "net.pt2").write_bytes(b"")
     with pytest.raises(ModelError, match="nothing says how pictures become its input") as caught:

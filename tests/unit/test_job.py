@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -205,3 +207,24 @@ def test_a_job_that_counts_no_samples_says_its_share_and_what_it_does_in_place_o
     assert job.rate == 0 and "20%" in repr(job) and "loss 0.50" in repr(job)
     gate.set()
     assert job.result() == "trained"
+
+
+def test_a_job_that_has_ended_keeps_nothing_of_what_computed() -> None:
+    class Computer:
+        def end(self) -> None:
+            raise AssertionError("a job that has ended is not cancelled")
+
+    gone: list[weakref.ref[Computer]] = []
+
+    def work(job: Job[int]) -> int:
+        computer = Computer()
+        gone.append(weakref.ref(computer))
+        job.on_cancel(computer.end)
+        return 7
+
+    owner = Owner()
+    job = Job(work, verb="Counting", owner=owner)
+    assert job.result() == 7
+    job.cancel()
+    gc.collect()
+    assert gone[0]() is None and job.state == "done"

@@ -110,6 +110,8 @@ def test_a_name_of_text_vectors_is_refused_before_the_training(session):
         database.rebuild_views(cursor)
     with pytest.raises(ModelError, match="'words' is of label"):
         session.learn_embedding("words", progress=False)
+    with pytest.raises(ModelError, match="There is an embedding 'words' already"):
+        session.learn_embedding("Words", progress=False)
 
 
 def known(session, name, task="embedding"):

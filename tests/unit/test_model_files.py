@@ -173,6 +173,34 @@ def test_an_exported_program_classifies(kernel, programs, pictures):
     assert "any.pt2 gives 4 numbers for each sample, and there are 2 classes" in error.message
 
 
+def test_a_program_for_four_gives_the_output_that_the_task_means(kernel, pictures, tmp_path):
+    class Both(Net):
+        def forward(self, batch):
+            logits = super().forward(batch)
+            return {"features": batch.mean((2, 3)), "last_hidden_state": batch.flatten(2).mT, "logits": logits}
+
+    module = Both().eval()
+    torch.export.save(torch.export.export(module, (torch.zeros(4, 3, SIDE, SIDE),)), tmp_path / "both.pt2")
+    some = pictures[:6]
+    batch = torch.stack([to_tensor(Image.open(io.BytesIO(one))) for one in some])
+    answer = once(identify(tmp_path / "both.pt2", transform=to_tensor, task="classification"), some, kernel)
+    wanted = module(batch)["logits"].softmax(1).detach().numpy()
+    np.testing.assert_allclose(answer.arrays["probabilities"], wanted, atol=1e-5)
+    error = refusal(kernel, tmp_path / "both.pt2", some, task="detection")
+    assert "both.pt2 is an exported program, which takes a batch" in error.message
+
+
+def test_tokens_are_averaged_also_where_batches_are_cut_and_filled_up(kernel, pictures, tmp_path):
+    class Tokens(torch.nn.Module):  # type: ignore[name-defined]
+        def forward(self, batch):
+            return {"last_hidden_state": batch.flatten(2).mT}
+
+    torch.export.save(torch.export.export(Tokens(), (torch.zeros(4, 3, SIDE, SIDE),)), tmp_path / "tokens.pt2")
+    answer = once(identify(tmp_path / "tokens.pt2", transform=to_tensor, task="embedding"), pictures[:6], kernel)
+    batch = torch.stack([to_tensor(Image.open(io.BytesIO(one))) for one in pictures[:6]])
+    np.testing.assert_allclose(answer.arrays["vectors"], batch.mean((2, 3)).numpy(), atol=1e-5)
+
+
 def test_a_program_that_is_loaded_already_is_to_be_saved(programs):
     program = torch.export.load(programs["any"])
     for given in (program, program.module()):
@@ -384,6 +412,21 @@ def test_an_entry_that_stands_twice_is_refused(programs, tmp_path):
         ("f'{s0}'", False),
         ("s0 if s1 else s2", False),
         ("9**9**9", False),
+        ("Add(Pow(Symbol('s0'), Integer(2)), Pow(s1, Integer(-1)), Pow(s2, Rational(1, 2)))", True),
+        ("Pow(Pow(s0, Integer(8)), 8)", True),
+        ("LShift(s0, 3)", True),
+        ("Float(0.5)", True),
+        ("Pow(2, 10000000000)", False),
+        ("Pow(Integer(2), Integer(10000000000))", False),
+        ("Pow(2, -10000000000)", False),
+        ("Pow(Pow(s0, Integer(9)), 8)", False),
+        ("Pow(2, Pow(10, 10))", False),
+        ("Pow(2, 5 * 1000000)", False),
+        ("Pow(2, s0)", False),
+        ("PowByNatural(3, 10000000000)", False),
+        ("LShift(1, 9223372036854775807)", False),
+        ("RoundDecimal(5, -9223372036854775807)", False),
+        ("Float(0.1, 1000000000)", False),
         ("os", False),
         ("(", False),
     ],

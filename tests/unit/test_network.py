@@ -122,6 +122,15 @@ def test_other_transforms_are_run_as_they_are() -> None:
         assert close(vectors(made, smooth), plainly(Convolutions(), transform, smooth), 1e-3)
 
 
+def test_a_preset_that_sees_much_gets_as_much() -> None:
+    transform = ImageClassification(crop_size=600, resize_size=600)  # as of efficientnet_b7
+    ours = Preset.of(transform)
+    data = encoded(picture(0, 1300, 867), "JPEG")
+    prepared, _ = network(Convolutions(), transform).prepare([data])
+    assert ours is not None
+    np.testing.assert_array_equal(prepared[0].permute(1, 2, 0).numpy(), ours(Image.open(io.BytesIO(data))))
+
+
 def test_large_jpegs_are_decoded_smaller_for_the_preset() -> None:
     transform = ImageClassification(crop_size=32, resize_size=40)
     large = picture(0, 15, 10).resize((1500, 1000), Image.Resampling.BICUBIC)
@@ -263,6 +272,26 @@ def test_precision_can_be_said() -> None:
     found = vectors(made)
     assert made.details["precision"] == "bfloat16"
     assert close(found, expected, 0.05) and not close(found, expected, 1e-6)
+
+
+def test_precision_is_still_the_one_that_was_asked_for_after_a_first_batch_that_failed() -> None:
+    class Short(Convolutions):
+        failed = False
+
+        def forward(self, batch: Any) -> Any:
+            if not self.failed:
+                self.failed = True
+                raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB.")
+            return super().forward(batch)
+
+    made = network(Short(), precision="bfloat16")
+    with pytest.raises(ModelError, match="out of memory"):
+        vectors(made)
+    vectors(made)
+    assert made.details["precision"] == "bfloat16"
+
+
+def test_a_precision_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ModelError, match="no precision 'float8'") as caught:
         network(Convolutions(), precision="float8")
     assert "bfloat16" in str(caught.value.hint)

@@ -13,6 +13,7 @@ import pytest
 import dataide as di
 from dataide.errors import ModelError, UnknownRun
 from dataide.inference import masks
+from dataide.inference.running import meant
 from dataide.storage import models_used, runs, vectors
 from tests.unit.inference_tools import Make, functions_in_files, held_until, until
 
@@ -233,6 +234,67 @@ def test_engines_that_are_not_there_are_refused_before_anything_starts(session):
         predict(session, engine="ray", device="cuda")
 
 
+def test_of_two_revisions_in_one_run_the_later_goes_on_and_the_earlier_ends(session, portable, tmp_path, monkeypatch):
+    monkeypatch.setattr("dataide.inference.pump.COMMIT_S", 0.0)
+    gate = tmp_path / "gate"
+    body = """
+        calls = [0]
+        def model(images):
+            calls[0] += 1
+            if calls[0] > {0}:
+                {1}
+            return np.array([[{2}, 1 - {2}]] * len(images))
+    """
+    earlier = portable(body.format(2, held_until(gate), 0.9))
+    first = session.predict(earlier, run="v1", classes=CLASSES, batch_size=4, progress=False, wait=False)
+    until(lambda: first.done >= 8)
+    # The process computes one batch at a time, so this one has all of its results before the other goes on.
+    later = portable("def model(images): return np.array([[0.2, 0.8]] * len(images))")
+    from dataide.inference.kernel import Kernel
+
+    kernel = Kernel("cpu")
+    try:
+        assert predict(session, later, kernel=kernel).predicted == COUNT
+    finally:
+        kernel.close()
+    gate.touch()
+    with pytest.raises(ModelError, match="The run 'v1' goes on with") as caught:
+        first.result()
+    assert caught.value.code == "replaced" and "name of its own" in str(caught.value.hint)
+    listed = session.runs.to_arrow().to_pylist()[0]
+    assert (listed["samples"], listed["stale"]) == (COUNT, 0)
+    assert len(session.where("v1_class = 'light'")) == COUNT
+    # Asked for again, the first one is the latest, and its own commits do not get in each other's way.
+    again = predict(session, earlier, batch_size=4)
+    assert (again.predicted, session.runs.to_arrow().to_pylist()[0]["stale"]) == (COUNT, 0)
+
+
+def test_a_run_that_was_made_meanwhile_for_another_task_takes_no_classes(session):
+    lock = threading.Lock()  # none of this can be pickled, so it runs here
+
+    def model(images):
+        with lock, session.context.database.write() as cursor:
+            if runs.run(session.context.database, "v1") is None:
+                runs.create(cursor, "v1", "detection")
+        return lightness(images)
+
+    with pytest.raises(ModelError, match="one of detection, and this is classification"):
+        predict(session, model)
+
+
+def test_a_task_that_is_none_is_refused(session):
+    with pytest.raises(ModelError, match="no task 'segmentation'"):
+        predict(session, task="segmentation")
+    with pytest.raises(ModelError, match="no option 'task' here"):
+        session.embed("auto", task="detection", progress=False)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "8"])
+def test_a_batch_of_no_number_of_pictures_is_refused(session, size):
+    with pytest.raises(ModelError, match=f"A batch of {size} pictures is not possible"):
+        predict(session, batch_size=size)
+
+
 # Detection -----------------------------------------------------------------------------------------------------------
 
 
@@ -350,10 +412,32 @@ def test_two_runs_cannot_differ_in_capitals_alone(session):
 def test_a_trained_model_cannot_take_any_text_for_the_name_of_a_run(session):
     with session.context.database.write() as cursor:
         models_used.note(cursor, "learned", "learned", "learned#1", {"learned": {}}, b"weights")
-    for run in ("v1\n", 'a"b', "", "x" * 64):
+    for run in ("v1\n", 'a"b', "", "x" * 64, 7):
         with pytest.raises(ModelError, match="cannot be the name of a run"):
             predict(session, "learned", run=run, classes=None)
     assert session.runs.to_arrow().num_rows == 0
+
+
+def test_options_that_a_trained_model_would_ignore_are_refused(session):
+    with session.context.database.write() as cursor:
+        models_used.note(cursor, "learned", "learned", "learned#1", {"learned": {}}, b"weights")
+    with pytest.raises(ModelError, match=r"'learned', which was trained here, has no option 'classes'. Leave it out"):
+        predict(session, "learned")
+    with pytest.raises(ModelError, match="has no option 'layer'"):
+        session.embed("learned", layer="stem", progress=False)
+    assert meant(session.context.database, "learned", None, "embedding", {"form": "text"}).options["form"] == "text"
+
+
+@pytest.mark.parametrize("details", ["{torn", "[1, 2]", '"text"', '{"learned": 3}', "[" * 100_000])
+def test_details_of_a_model_that_cannot_be_read_cost_nothing_else(session, details):
+    with session.context.database.write() as cursor:
+        models_used.note(cursor, "learned", "learned", "learned#1", {}, b"weights")
+        cursor.execute("UPDATE data.model SET details = ?", [details])
+    found = models_used.trained(session.context.database, "learned")
+    assert found is not None and found[0] == "learned#1" and found[2] == b"weights"
+    identity = meant(session.context.database, "learned", None, "classification", {})
+    assert identity.options == {"task": "classification", "learned": {}} and identity.key
+    assert session.models.to_arrow().to_pylist()[0]["parameters"] is None
 
 
 def test_odd_names_of_classes_come_back_as_they_are(session):
@@ -393,3 +477,19 @@ def test_session_models_lists_what_was_used_with_its_revision(session):
     assert set(rows) == {"lightness", "auto"}
     assert rows["lightness"]["kind"] == "callable" and "#" in rows["lightness"]["revision"]
     assert '"classes": ["dark", "light"]' in rows["lightness"]["details"]
+
+
+def test_what_only_makes_vectors_predicts_nothing(session):
+    with pytest.raises(ModelError, match="'auto' makes vectors") as caught:
+        session.predict("auto")
+    assert caught.value.code == "task" and "resnet18" in str(caught.value.hint)
+    with pytest.raises(ModelError, match="makes vectors, and predicts nothing"):
+        session.predict(Towers())
+
+
+class Towers:
+    def embed_images(self, images):
+        return np.ones((len(images), 3), np.float32)
+
+    def embed_texts(self, texts):
+        return np.ones((len(texts), 3), np.float32)

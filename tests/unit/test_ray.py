@@ -324,11 +324,16 @@ def test_all_who_wait_for_a_model_hear_that_its_actors_cannot_be_had():
     stream = io.BytesIO()
     server: Any = Server(stream, Options())
     server._cluster = SimpleNamespace(ray=Broken(), plan=lambda: Plan(1, 1, 0, 2, 1), close=lambda: None)
-    for number in (1, 2):
+    for number in (1, 2, 3):
         server.take(contract.Load(number, "auto:auto/1", "auto", "auto", [], {}), bytearray())
+    server.take(contract.Cancel(3), bytearray())
     server._loads.put(None)
     server.load_until_end()
     stream.seek(0)
     heard: list[Any] = [frame[0] for frame in iter(lambda: contract.read(stream), None)]
     assert [(type(one), one.request) for one in heard] == [(contract.Failed, 1), (contract.Failed, 2)]
     assert all("no actors today" in one.message for one in heard)
+    for number in (1, 2):
+        server.take(contract.Cancel(number), bytearray())
+    left = [name for name, value in vars(server).items() if isinstance(value, dict | set) and value]
+    assert not left, "of a request that is over nothing is kept"

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import dataide as di
 from dataide.inference.job import Job, listen
-from dataide.storage import runs
+from dataide.storage import models_used, runs
 from dataide.widgets import protocol, starting
 from dataide.widgets.answers import OPERATIONS
 from dataide.widgets.answers.state import session_state
@@ -131,6 +132,21 @@ def test_a_job_is_about_its_target(session: di.Session, target: str, count: int)
     assert session.embeddings == ["mine"]
 
 
+def test_a_job_is_about_what_was_selected_when_it_was_asked_for(
+    session: di.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered, ids = starting._offered, session.ids()
+
+    def meanwhile(workspace: Workspace) -> Any:
+        session.select(ids[5:])
+        return offered(workspace)
+
+    session.select(ids[:3])
+    monkeypatch.setattr(starting, "_offered", meanwhile)
+    assert start(session, "embedding", "selection").result(60).embedded == 3
+    assert sorted(session.vectors().to_pandas()["sample_id"]) == sorted(ids[:3])
+
+
 def test_attributes_become_columns(session: di.Session) -> None:
     before = set(session.columns)
     report = start(session, "attributes").result(60)
@@ -146,8 +162,27 @@ def test_the_run_of_predictions_begins_with_a_name_that_is_free(session: di.Sess
     with session.context.database.write() as cursor:  # a detector's has no such column
         runs.create(cursor, "v2", "detection")
     assert fields(session, "predictions")["run"]["value"] == "v3"
+    with session.context.database.write() as cursor:  # its table would be the one of v3
+        runs.create(cursor, "V3", "detection")
+    assert fields(session, "predictions")["run"]["value"] == "v4"
     assert refused(session, "predictions", run="1 2").field == "run"
     assert refused(session, "predictions", model="").field == "model"
+
+
+def test_models_trained_here_are_offered_by_any_name_and_those_with_torn_details_left_out(
+    session: di.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "_has", lambda module: True)
+    good, deep = '{"classes": ["cat", "dog"]}', "[" * 100_000 + "]" * 100_000
+    written = {"my net": good, "plain": "{}", "torn": '{"classes": ["ca', "list": "[1]", "deep": deep}
+    rows = {"model": list(written), "kind": ["learned"] * 5, "details": list(written.values())}
+    monkeypatch.setattr(models_used, "listing", lambda database: pa.table(rows))
+    field = fields(session, "predictions")["model"]
+    assert (field["value"], values(field)[:2]) == ("my net", ["my net", starting.MODELS[0]])
+    assert starting._filled([field], {}) == {"model": "my net"}  # type: ignore[list-item]
+    with pytest.raises(WrongField, match="no name of a model") as error:
+        starting._filled([field], {"model": "my nett!"})  # type: ignore[list-item]
+    assert error.value.hint == "Did you mean my net?", "'auto' makes vectors, and predicts nothing"
 
 
 def test_the_same_attempt_starts_one_job(session: di.Session) -> None:

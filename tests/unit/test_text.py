@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import dataide as di
-from dataide.errors import DataideError, ModelError, UnknownSample
+from dataide.errors import ActionError, DataideError, ModelError, UnknownSample
 from dataide.inference import embedding
 from dataide.storage import documented, points, vectors
 from dataide.storage.database import Database
@@ -78,6 +78,13 @@ def test_a_sample_comes_before_words_unless_the_text_is_said_to_be_one(session):
     assert labels(session.similar(text="blue", k=4)) == ["blue"] * 4
 
 
+def test_one_thing_to_be_similar_to_is_asked_for(session):
+    with pytest.raises(ActionError, match="one of them"):
+        session.similar()
+    with pytest.raises(ActionError, match="one of them"):
+        session.where(label="red").similar("blue", text="red")
+
+
 def test_a_file_comes_before_words(session, tmp_path, monkeypatch):
     session.embed(Colours(), progress=False)
     monkeypatch.chdir(tmp_path)
@@ -130,8 +137,6 @@ def test_what_is_no_text_says_what_to_type(session):
             session.similar(text=empty)
     with pytest.raises(ModelError, match="A int is no text"):
         session.similar(text=5)
-    with pytest.raises(UnknownSample):
-        session.similar()
 
 
 # Columns of texts ----------------------------------------------------------------------------------------------------

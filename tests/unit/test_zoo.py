@@ -7,6 +7,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,23 @@ def test_a_classifier_has_its_own_weights_and_categories(kernel, pictures):
     assert answer.details["classes"][:2] == ["tench", "goldfish"]
     assert len(answer.details["classes"]) == 1000
     assert answer.details["parameters"] == sum(one.numel() for one in build().parameters())
+
+
+def test_what_only_a_file_names_is_loaded_where_it_is_here_and_never_fetched(kernel, pictures):
+    def of_file(name):
+        known = identify(name, task="embedding")
+        return replace(known, options={**known.options, "fetch": False})
+
+    named = once(identify(NAME, task="embedding"), pictures, kernel)
+    np.testing.assert_array_equal(
+        once(of_file(NAME), pictures, kernel).arrays["vectors"], named.arrays["vectors"], "its weights are here"
+    )
+    with pytest.raises(ModelError, match="nothing is fetched because a file says so") as caught:
+        once(of_file("resnet18"), pictures, kernel)
+    assert caught.value.code == "needs_model" and "model='resnet18'" in str(caught.value.hint)
+    with pytest.raises(ModelError, match="nothing is fetched") as caught:
+        once(of_file("transformers:nobody/nothing"), pictures, kernel)
+    assert "model='transformers:nobody/nothing'" in str(caught.value.hint)
 
 
 def test_a_layer_of_it_embeds(kernel, pictures):

@@ -79,7 +79,7 @@ class Server:
         self._plan: Plan | None = None
         self._pipelines: dict[str, Pipeline] = {}
         self._of_request: dict[int, Pipeline] = {}
-        self._given_up: set[int] = set()  # cancelled before their pipeline was there
+        self._opening: set[int] = set()  # requests whose pipeline is still to be found or made
         self._loads: queue.SimpleQueue[tuple[contract.Load, bytes] | None] = queue.SimpleQueue()
         self._computed: deque[tuple[float, int]] = deque()
 
@@ -93,6 +93,8 @@ class Server:
             if pipeline is not None:
                 pipeline.send(message, body)
         elif isinstance(message, contract.Load):
+            with self._lock:
+                self._opening.add(message.request)
             self._loads.put((message, bytes(body)))
         elif isinstance(message, contract.Cancel):
             self._leave(message.request)
@@ -112,14 +114,11 @@ class Server:
 
     def _leave(self, request: int) -> None:
         with self._lock:
+            self._opening.discard(request)
             pipeline = self._of_request.pop(request, None)
-            if pipeline is None:
-                self._given_up.add(request)
+            if pipeline is None or not pipeline.leave(request):
                 return
-            if pipeline.leave(request):
-                self._forget(pipeline)
-            else:
-                return
+            self._forget(pipeline)
         # Its actors hold cores that another model, or another user, may wait for.
         pipeline.close()
 
@@ -160,9 +159,9 @@ class Server:
             self._cluster = Cluster(self._options)
         self._plan = plan = self._cluster.plan()
         with self._lock:
-            if load.request in self._given_up:
-                self._given_up.discard(load.request)
-                return
+            if load.request not in self._opening:
+                return  # cancelled meanwhile
+            self._opening.discard(load.request)
             pipeline = self._pipelines.get(load.key)
             fresh = pipeline is None
             if pipeline is None:
@@ -260,10 +259,11 @@ class Pipeline:
             num_gpus=plan.gpus or None,
         )
         self._exchange = exchange
-        for work, name in ((self._listen, "listen"), (lambda: self._collect(outcomes), "collect")):
-            thread = threading.Thread(target=work, name=name, daemon=True)
-            self._threads.append(thread)
+        works = ((self._listen, "listen"), (lambda: self._collect(outcomes), "collect"))
+        threads = [threading.Thread(target=work, name=name, daemon=True) for work, name in works]
+        for thread in threads:
             thread.start()
+        self._threads = threads
         if self._closed:  # while the actors were asked for: nobody has told them yet
             self.close()
 
@@ -310,8 +310,8 @@ class Pipeline:
     def close(self) -> None:
         """Ends the stream, and by force the actors that do not end in time."""
         self._closed = True
-        if self._exchange is None:
-            return
+        if not self._threads:
+            return  # `start` looks once more when it has them
         self._exchange.end.remote()
         threading.Thread(target=self._see_off, name="see off", daemon=True).start()
 

@@ -42,7 +42,7 @@ def _with_torch(message: contract.Load, body: bytes, say: Say, device: str, thre
     if kind == "towers":
         from dataide.inference.models import towers
 
-        return towers.load(message, body, say, device, threads)
+        return towers.load(message, body, say)
     if kind == "adapter":
         from dataide.inference.models import adapters
 
@@ -57,11 +57,11 @@ def _with_torch(message: contract.Load, body: bytes, say: Say, device: str, thre
     if kind == "module":
         from dataide.inference.models import modules
 
-        return modules.load(message, _sent(message, body), say, device, threads)
+        return modules.load(message, _sent(message, body), device)
     if kind == "file":
         from dataide.inference.models.files import load as load_file
 
-        return load_file(message, _sent(message, body), say, device, threads)
+        return load_file(message, _sent(message, body), say, device)
     raise ModelError(f"There is no kind of model {kind!r}.", code="unknown_model")
 
 

@@ -14,22 +14,24 @@ from typing import Any
 
 from dataide.errors import DataideError, ModelError, closest
 from dataide.inference import contract
-from dataide.inference.models.base import Model, Say, last_words
+from dataide.inference.models.base import Model, Say, last_words, unnamed
 from dataide.inference.models.network import Network
 from dataide.inference.models.outputs import Classes, Output, Vectors
+from dataide.inference.models.presets import DECODE_MARGIN
 from dataide.inference.models.torch_here import device_for, torch_only
 from dataide.inference.models.towers import Towers
 
-# JPEG may be decoded smaller than it is, but stays so much larger than what the model sees.
-DECODE_MARGIN = 2.5
 PACKAGES = {"timm": "timm", "open_clip": "open_clip_torch", "transformers": "transformers"}
+_BOTH = ("embedding", "classification")
+TASKS = {"timm": _BOTH, "open_clip": ("embedding",), "transformers": _BOTH}
 
 
 def load(message: contract.Load, say: Say, device: str = "auto", threads: int = 1) -> Model:
     """The model that a name with a library before the colon means.
 
     Raises:
-        ModelError: the library is missing, it has no such model, or the weights cannot be had.
+        ModelError: the library is missing, it has no such model or none for this task, or the weights cannot be had,
+            or only a session file names it.
     """
     name = message.name
     library, _, model = name.partition(":")
@@ -38,6 +40,14 @@ def load(message: contract.Load, say: Say, device: str = "auto", threads: int = 
             f"{name!r} names no model of another library.",
             hint="'timm:resnet50', 'open_clip:ViT-B-32/laion2b_s34b_b79k' and 'transformers:org/name' are some.",
             code="unknown_model",
+        )
+    if not message.options.get("fetch", True):
+        raise unnamed(name)
+    if _task(message) not in TASKS[library]:
+        raise ModelError(
+            f"{name} cannot be used for {_task(message)}.",
+            hint="Embed with it, or predict with a model of torchvision, timm or transformers that was trained for it.",
+            code="task",
         )
     torch = torch_only(name, threads, say)
     say(f"importing {library}")
@@ -56,7 +66,7 @@ def load(message: contract.Load, say: Say, device: str = "auto", threads: int = 
 def _timm(torch: Any, timm: Any, model: str, message: contract.Load, say: Say, device: str) -> Model:
     name, classify = message.name, _task(message) == "classification"
     if ":" not in model and not timm.is_model(model.partition(".")[0]):
-        raise _unknown(name, closest(model, timm.list_models()))
+        raise _unknown(name, [f"timm:{near}" for near in closest(model, timm.list_models())])
     with _weights(name, say, "timm:local-dir:/path/to/folder"):
         module = timm.create_model(model, pretrained=True, **({} if classify else {"num_classes": 0}))
     data = importlib.import_module("timm.data")
@@ -68,7 +78,7 @@ def _timm(torch: Any, timm: Any, model: str, message: contract.Load, say: Say, d
         known = range(module.num_classes)
         labels = [info.index_to_description(index) if info else str(index) for index in known]
     transform = data.create_transform(**config, is_training=False)
-    output, side = _output(message, labels), max(config["input_size"][1:])
+    output, side = _output(message, labels if classify else None), max(config["input_size"][1:])
     return _network(module, transform, output, message, device, side, config)
 
 
@@ -204,17 +214,10 @@ def _task(message: contract.Load) -> str:
 
 
 def _output(message: contract.Load, labels: list[str] | None) -> Output:
-    """What checks the model's numbers; `labels` are those that it was trained with, None for no classifier."""
-    task = _task(message)
-    if task == "embedding":
+    """What checks the model's numbers; `labels` are those that it was trained with, None to embed."""
+    if labels is None:
         return Vectors(message.name)
-    if task == "classification" and labels is not None:
-        return Classes(message.name, message.options.get("classes") or labels, "logits")
-    raise ModelError(
-        f"{message.name} cannot be used for {task}.",
-        hint="Embed with it, or predict with a model of torchvision, timm or transformers that was trained for it.",
-        code="wrong_task",
-    )
+    return Classes(message.name, message.options.get("classes") or labels, "logits")
 
 
 def _unknown(name: str, near: list[str]) -> ModelError:

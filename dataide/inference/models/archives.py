@@ -30,6 +30,8 @@ _FOLDERS = ("data/weights/", "data/constants/", "data/sample_inputs/", "extra/",
 _REMARKS = ("archive_format", "archive_version", "byteorder", ".format_version", ".storage_alignment")
 _LONGEST_EXPRESSION = 2_000
 _LARGEST_NUMBER = 1 << 63
+# Of powers, those of powers multiplied: torch computes them out, which of 2 to the 10**10 takes for ever.
+_LARGEST_EXPONENT = 64
 
 _OPERATORS = re.compile(
     r"torch\.ops\.aten\.[a-z_][A-Za-z0-9_]*\.[A-Za-z0-9_]+"
@@ -67,6 +69,8 @@ _FUNCTIONS = frozenset(
         *("IsNonOverlappingAndDenseIndicator", "RoundToInt", "RoundDecimal", "ToFloat", "Identity"),
     ]
 )
+# Their second number says how large, or how long, the outcome is.
+_GROWING = frozenset(["Pow", "PowByNatural", "FloatPow", "LShift", "RShift", "RoundDecimal"])
 _ASSUMED = frozenset(
     ["positive", "integer", "nonnegative", "negative", "nonpositive", "real", "finite", "zero", "even"]
 )
@@ -106,7 +110,7 @@ def checked(path: Path) -> Checked:
     """
     try:
         return _Reader(path.name).read(path)
-    except (zipfile.BadZipFile, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (zipfile.BadZipFile, OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelError(
             f"{path.name} is a damaged exported program, or one of a form that is not known: "
             f"{type(error).__name__}: {' '.join(str(error).split())[:200]}.",
@@ -165,12 +169,8 @@ class _Reader:
                 raise self._refused(f"the compressed entry {name!r}, which torch does not write")
             if name.startswith("data/aotinductor/") or name.endswith((".so", ".dll", ".dylib", ".cubin", ".o")):
                 raise self._refused(f"compiled code ({name})")
-            known = _MODEL.fullmatch(name) or name.startswith(
-                ("data/weights/", "data/constants/", "data/sample_inputs/")
-            )
             # Remarks of its maker and example inputs are left where they are: nothing reads them.
-            remark = name in ("archive_format", "archive_version", "byteorder", ".format_version", ".storage_alignment")
-            if not (known or remark or name.startswith(("extra/", ".data/"))):
+            if not (_MODEL.fullmatch(name) or name in _REMARKS or name.startswith(_FOLDERS)):
                 raise self._refused(f"an entry that is not of an exported program ({name})")
             entries[name] = info
         models = [name for name in entries if _MODEL.fullmatch(name)]
@@ -295,7 +295,33 @@ def is_expression(text: str) -> bool:
             for keyword in node.keywords:
                 if keyword.arg not in _ASSUMED or not isinstance(keyword.value, ast.Constant):
                     return False
-    return all(id(node) in with_calls or _harmless(node) for node in ast.walk(tree))
+    return all(id(node) in with_calls or _harmless(node) for node in ast.walk(tree)) and _is_bounded(tree)
+
+
+def _is_bounded(tree: ast.AST) -> bool:
+    """Whether its numbers stay small: exponents are small whole numbers or fractions, and Float has no precision."""
+    waiting = [(tree, 1)]
+    while waiting:
+        node, exponent = waiting.pop()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "Float" and len(node.args) != 1:
+                return False
+            if node.func.id in _GROWING:
+                by = _number(node.args[1]) if len(node.args) == 2 else None
+                if by is None or exponent * by > _LARGEST_EXPONENT:
+                    return False
+                exponent *= max(by, 1)
+        waiting += [(child, exponent) for child in ast.iter_child_nodes(node)]
+    return True
+
+
+def _number(node: ast.AST) -> int | None:
+    """The size of a number that stands there as such, of a fraction that of its numerator; else None."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Integer", "Rational"):
+        node = node.args[0] if node.args else node
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        node = node.operand
+    return abs(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
 
 
 def _harmless(node: ast.AST) -> bool:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dataide.errors import DataideError
+from dataide.errors import DataideError, ModelError
 from dataide.inference import contract, machine
 from dataide.inference.models.outputs import Computed, joined
 from dataide.storage import pictures
@@ -104,6 +104,15 @@ class Halving:
 def out_of_memory(error: BaseException) -> bool:
     """Whether a GPU's memory was too small: torch says so in words, whichever type it raises."""
     return isinstance(error, RuntimeError) and "out of memory" in str(error)
+
+
+def unnamed(name: str) -> ModelError:
+    """Why a model is refused that would be fetched, and that only a session file names ("fetch" is False)."""
+    return ModelError(
+        f"The session file says that {name!r} made these vectors, and nothing is fetched because a file says so.",
+        hint=f"If you know this model and want it, name it yourself: session.similar(…, model={name!r}).",
+        code="needs_model",
+    )
 
 
 def last_words(error: BaseException) -> str:

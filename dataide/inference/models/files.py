@@ -18,18 +18,20 @@ from dataide.errors import ModelError
 from dataide.inference import contract, fingerprint
 from dataide.inference.models import archives
 from dataide.inference.models.base import Say, last_words
-from dataide.inference.models.modules import Quiet, network, one_tensor
+from dataide.inference.models.modules import Quiet, network
 from dataide.inference.models.network import Network
 from dataide.inference.models.torch_here import device_for
 from dataide.inference.models.weights import unpickled
 
 
-def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str, threads: int) -> Network:
+def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str) -> Network:
     """The model of a file.
 
     Args:
         message: its name is the path.
         sent: "transform".
+        say: hears what takes time.
+        device: auto, cpu, cuda or cuda:1.
 
     Raises:
         ModelError: the file is no model, holds code and is not trusted, or has changed.
@@ -47,6 +49,12 @@ def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str,
         raise ModelError(f"{path.name} has changed just now.", hint="Call again.", code="changed")
     on = device_for(torch, device)
     module = _program(path, trust, on) if kind == "program" else _other(path, kind, trust)
+    if isinstance(module, Program) and message.options.get("task") == "detection":
+        raise ModelError(
+            f"{path.name} is an exported program, which takes a batch; a detector takes each picture in its own size.",
+            hint="Give the detector as a torch module, or by its name in torchvision.",
+            code="task",
+        )
     layer = message.options.get("layer")
     if layer is not None and kind != "pickle":
         raise ModelError(
@@ -172,12 +180,25 @@ class Program(Quiet):
         batch = batch.contiguous()
         if self._least <= len(batch) <= self._most:
             return self.program(batch)
+        parts = batch.split(self._most)
         made = []
-        for part in batch.split(self._most):
+        for part in parts:
             lacking = self._least - len(part)
             filled = torch.cat([part, part[-1:].expand(lacking, *part.shape[1:])]) if lacking > 0 else part
-            made.append(one_tensor(self.program(filled), "embedding", self._name)[0][: len(part)])
-        return torch.cat(made)
+            made.append(self.program(filled))
+        return _joined(made, [len(part) for part in parts])
+
+
+def _joined(made: list[Any], counts: list[int]) -> Any:
+    """What a program made of some parts as if it had been one, without what they were filled up with."""
+    first = made[0]
+    if isinstance(first, torch.Tensor):
+        return torch.cat([one[:count] for one, count in zip(made, counts, strict=True)]) if first.ndim else first
+    if isinstance(first, Mapping):
+        return {key: _joined([one[key] for one in made], counts) for key in first}
+    if isinstance(first, tuple | list):
+        return [_joined(list(ones), counts) for ones in zip(*made, strict=True)]
+    return first
 
 
 def _range(exported: Any, count: Any) -> tuple[int, int]:

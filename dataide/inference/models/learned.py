@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from dataide.inference.models.small_network import SmallNetwork
 
-KINDS = ("learn", "learned")
 FORMAT = 1
 SLICE_S = 0.1
 PORTION = 256

@@ -10,14 +10,10 @@ from torch import nn
 
 from dataide.errors import ModelError, did_you_mean
 from dataide.inference import contract
-from dataide.inference.models.base import Say
 from dataide.inference.models.network import Network
 from dataide.inference.models.outputs import output_for
-from dataide.inference.models.presets import Preset
-from dataide.inference.models.torch_here import device_for, torch_only
+from dataide.inference.models.torch_here import device_for
 
-# More than any published transform asks for, and lets JPEG decode at a reduced size.
-DECODE_SIDE_PX = 640
 # What libraries call the one output that is meant, the likeliest first.
 _NAMES = {
     "embedding": (
@@ -27,16 +23,17 @@ _NAMES = {
 }
 
 
-def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str, threads: int) -> Network:
+def load(message: contract.Load, sent: Mapping[str, Any], device: str) -> Network:
     """A module that the notebook has sent.
 
     Args:
+        message: its options say the task and the layer, and what the notebook knows: hash, class, revision.
         sent: "module" and "transform".
+        device: auto, cpu, cuda or cuda:1.
 
     Raises:
         ModelError: the layer is not there, or the device.
     """
-    torch_only(message.name, threads, say)
     options = message.options
     details: dict[str, Any] = {name: options[name] for name in ("hash", "class") if name in options}
     revision = str(options.get("revision") or message.name)
@@ -84,7 +81,6 @@ def network(
         name=name,
         revision=revision,
         device=device_for(torch, device),
-        decode_side_px=DECODE_SIDE_PX if task != "detection" and Preset.of(transform) is not None else None,
         apart=task == "detection",
         details=said,
         precision=str(message.options.get("precision", "auto")),

@@ -74,7 +74,8 @@ class Network:
         self._name = name
         self._decode_side_px = decode_side_px or (self._preset.enough_px if self._preset else None)
         self._apart = apart
-        self._precision = precision
+        self._asked = precision
+        self._precision = "float32"  # until it is tuned
         self._compile = compile
         self._run: Callable[[Any], Any] = self._module
         self._tuned = False
@@ -203,7 +204,7 @@ class Network:
             return self._run(self._ready(batch))
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self._precision in ("auto", "float32"):
+        if self._precision == "float32":
             return contextlib.nullcontext()
         made: contextlib.AbstractContextManager[Any] = self._torch.autocast(
             self.device.partition(":")[0], dtype=getattr(self._torch, self._precision)
@@ -235,12 +236,13 @@ class Network:
 
     def _tune(self, prepared: Any) -> None:
         """Finds the fastest way that computes the same as the module does plainly."""
-        precision, self._precision = self._precision, "float32"
-        if self._apart:
-            self._precision = "float32" if precision == "auto" else precision
-        else:
+        self._precision = "float32"  # also where an earlier attempt has failed
+        if not self._apart:
             self._lay_out(prepared)
-            self._precision = self._chosen(prepared) if precision == "auto" else precision
+        if self._asked != "auto":
+            self._precision = self._asked
+        elif not self._apart:
+            self._precision = self._chosen(prepared)
         self.details["precision"] = self._precision
         if self._compile:
             self._compiled(prepared)

@@ -41,7 +41,7 @@ def joined(parts: Sequence[Computed], counts: Sequence[int]) -> Computed:
     """Parts of one batch as one; `counts` are the prepared rows of each."""
     if len(parts) == 1:
         return parts[0]
-    names = parts[0].arrays if parts else {}
+    names = dict.fromkeys(name for part in parts for name in part.arrays)
     problems: list[Problem] = []
     before = 0
     for part, count in zip(parts, counts, strict=True):
@@ -49,7 +49,8 @@ def joined(parts: Sequence[Computed], counts: Sequence[int]) -> Computed:
         before += count
     arrays = [part.arrays for part in parts]
     if any(name.startswith(typed_columns.PREFIXES) for name in names):
-        return Computed(typed_columns.packed(typed_columns.appended([typed_columns.unpacked(one) for one in arrays])))
+        columns = [typed_columns.unpacked(one) for one in arrays]
+        return Computed(typed_columns.packed(typed_columns.appended(columns, counts)))
     return Computed({name: np.concatenate([one[name] for one in arrays]) for name in names}, problems)
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+# JPEG may be decoded smaller than it is, but its longest side stays so many times as long as what the model sees.
+DECODE_MARGIN = 2.5
+
+
 class Preset:
     """Resize the shorter side, cut out the middle, normalise.
 
@@ -60,8 +64,8 @@ class Preset:
 
     @property
     def enough_px(self) -> int:
-        """The longest side of which a JPEG may be decoded: what is left of it is reduced by the filter all the same."""
-        return 4 * self.resize_px
+        """The longest side to which a JPEG may be decoded: the filter reduces it further all the same."""
+        return int(DECODE_MARGIN * self.resize_px)
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """An RGB picture of any size as uint8, crop x crop x 3."""

@@ -84,7 +84,7 @@ class Towers:
         return computed
 
 
-def load(message: contract.Load, body: bytes, say: Say, device: str = "auto", threads: int = 1) -> Towers:
+def load(message: contract.Load, body: bytes, say: Say) -> Towers:
     """The two towers that this user's own process pickled.
 
     Raises:

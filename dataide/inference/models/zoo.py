@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dataide.errors import ModelError, closest
 from dataide.inference import contract
-from dataide.inference.models.base import Say, last_words
+from dataide.inference.models.base import Say, last_words, unnamed
 from dataide.inference.models.network import Network
 from dataide.inference.models.outputs import output_for
 from dataide.inference.models.torch_here import device_for, torch_and_vision
 
-# More than any published transform asks for, and lets JPEG decode at a reduced size.
-DECODE_SIDE_PX = 640
 # The last layers that published weights have, by task.
 DEFAULT_CLASSES = {"embedding": 1000, "classification": 1000, "detection": 91}
 
@@ -24,7 +22,8 @@ def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str,
     """A classifier with its own classes, one without its last layer to embed with, or a detector.
 
     Args:
-        message: the name, and of the options task, weights, trust, layer, classes.
+        message: the name, and of the options task, weights, trust, layer, classes, and fetch: False where published
+            weights are taken only if they are here.
         sent: "transform", where the user gave one.
 
     Raises:
@@ -42,7 +41,7 @@ def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str,
         categories = published.meta.get("categories") or []
         categories = categories if len(categories) == count else [str(number) for number in range(count)]
     else:
-        network = _with_weights(torch, torchvision.models.get_model, name, published, say)
+        network = _with_weights(torch, torchvision, name, published, options.get("fetch", True), say)
         revision = f"{name}/{published.name}"
         if "digest" in options:
             revision += f"#{options['digest']}"
@@ -62,7 +61,6 @@ def load(message: contract.Load, sent: Mapping[str, Any], say: Say, device: str,
         name=name,
         revision=revision,
         device=on,
-        decode_side_px=DECODE_SIDE_PX if task != "detection" and "transform" not in sent else None,
         apart=task == "detection",
         details=details,
         precision=str(options.get("precision", "auto")),
@@ -146,11 +144,13 @@ def _from_file(torchvision: Any, name: str, file: Path, default: int, trust: boo
     return fitted(build, state_dict(file, trust), default, name, file.name)
 
 
-def _with_weights(torch: Any, build: Callable[..., Any], name: str, weights: Any, say: Say) -> Any:
+def _with_weights(torch: Any, torchvision: Any, name: str, weights: Any, fetch: bool, say: Say) -> Any:
     file = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(weights.url))
+    if not fetch and not os.path.exists(file):
+        raise unnamed(name)
     say(f"loading {file}" if os.path.exists(file) else f"downloading {weights.url}")
     try:
-        return build(name, weights=weights)
+        return torchvision.models.get_model(name, weights=weights)
     except Exception as error:  # no network, a proxy's page instead of the file, a damaged file, a full disk
         there = os.path.exists(file)
         cure = f"Delete {file} and call again" if there else f"Download {weights.url} elsewhere and put it at {file}"

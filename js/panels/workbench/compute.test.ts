@@ -61,14 +61,17 @@ describe("what is sent", () => {
     about: "",
     fields: [
       { name: "label", label: "", kind: "choice", value: "label", choices: [], hint: null },
-      { name: "minutes", label: "", kind: "number", value: "2", choices: [], hint: null },
+      { name: "minutes", label: "Minutes", kind: "number", value: "2", choices: [], hint: null },
     ],
   } satisfies StartKind;
 
-  test("is what was filled in, else what the form began with; a number that is none is refused by the kernel", () => {
+  test("is what was filled in, else what the form began with; a number that is none is refused", () => {
     expect(optionsOf(kind, new Map())).toEqual({ label: "label", minutes: 2 });
     expect(optionsOf(kind, new Map([["minutes", "0.5"]]))).toEqual({ label: "label", minutes: 0.5 });
-    expect(optionsOf(kind, new Map([["minutes", "soon"]]))).toEqual({ label: "label", minutes: 0 });
+    expect(optionsOf(kind, new Map([["minutes", " 1,5 "]]))).toEqual({ label: "label", minutes: 1.5 });
+    for (const wrong of ["soon", "2 hours", "", "1,000.5"]) {
+      expect(optionsOf(kind, new Map([["minutes", wrong]])), wrong).toMatchObject({ field: "minutes" });
+    }
   });
 
   test("is about the selection if there is one, else about what passes the filter", () => {
@@ -96,6 +99,18 @@ describe("the form", () => {
     expect(dialog()).toBeNull();
     expect(document.activeElement).toBe(button());
     expect(button().getAttribute("aria-expanded")).toBe("false");
+  });
+
+  test("takes no focus from who has gone on elsewhere while the kernel was slow", async () => {
+    const cell = document.body.appendChild(document.createElement("textarea"));
+    button().focus();
+    fake.kernel.paused = true;
+    press(root, "m");
+    cell.focus();
+    fake.kernel.resume();
+    await vi.waitFor(() => expect(dialog()).not.toBeNull());
+    expect(document.activeElement).toBe(cell);
+    cell.remove();
   });
 
   test("keeps its letters to itself: T in it tags nothing, and M does not close it", async () => {
@@ -165,6 +180,56 @@ describe("the form", () => {
     expect(asked("start_job").length).toBe(1);
   });
 
+  test("a number that is none is said at its field, and the kernel is not asked", async () => {
+    await open();
+    field("Learned").click();
+    write("Minutes", "soon");
+    go();
+    expect(dialog()?.querySelector('[role="alert"]')?.textContent).toContain("'soon' is no number");
+    expect(document.activeElement).toBe(field("Minutes"));
+    expect(asked("start_job")).toEqual([]);
+  });
+
+  test("what was chosen in the list of one kind is not shown in the list of another", async () => {
+    await open();
+    field("Map").click();
+    const of = field<HTMLSelectElement>("Of");
+    for (const value of ["<b>mine</b>", "auto", "<b>mine</b>"]) {
+      of.value = value;
+      of.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    field("Learned").click();
+    expect(field<HTMLSelectElement>("Label").value).toBe("label");
+    field("Map").click();
+    expect(field<HTMLSelectElement>("Of").value).toBe("auto");
+  });
+
+  test("Start keeps the focus while the kernel is asked, so that Escape and Tab go on from there", async () => {
+    await open();
+    fake.kernel.paused = true;
+    const start = dialog()?.querySelector<HTMLButtonElement>(".di-compute-go") as HTMLButtonElement;
+    start.focus();
+    start.click();
+    expect(start.getAttribute("aria-disabled")).toBe("true");
+    expect(start.disabled).toBe(false);
+    fake.kernel.resume();
+    await vi.waitFor(() => expect(dialog()).toBeNull());
+  });
+
+  test("an error that comes after the form was closed is told, and a form opened meanwhile is left alone", async () => {
+    await open();
+    write("Model", "res net");
+    fake.kernel.paused = true;
+    go();
+    press(document.activeElement as Element, "Escape");
+    expect(dialog()).toBeNull();
+    press(root, "m");
+    fake.kernel.resume();
+    await vi.waitFor(() => expect(fake.hub.store.toasts.value.at(-1)?.sentence).toContain("no name of a model"));
+    await vi.waitFor(() => expect(dialog()).not.toBeNull());
+    expect(dialog()?.querySelector('[role="alert"]')).toBeNull();
+  });
+
   test("a press of the mouse elsewhere closes it and leaves the focus alone", async () => {
     await open();
     dialog()?.dispatchEvent(new Event("pointerdown", { bubbles: true }));
@@ -216,8 +281,12 @@ describe("what came of jobs", () => {
   test("vectors without a map offer one", async () => {
     tell({ ...ENDED, state: "done", message: "Embedded 50 samples.", hint: null, embedding: "mine" });
     expect(strip().querySelector('[role="alert"]')).toBeNull();
-    [...strip().querySelectorAll("button")].find((one) => one.textContent?.includes("Make a map"))?.click();
-    await vi.waitFor(() => expect(asked("start_job").length).toBe(1));
-    expect(asked("start_job")[0]).toMatchObject({ kind: "map", target: "all", options: { embedding: "mine" } });
+    const make = [...strip().querySelectorAll("button")].find((one) => one.textContent?.includes("Make a map"));
+    make?.click();
+    make?.click();
+    await vi.waitFor(() => expect(asked("start_job").length).toBe(2));
+    const [first, again] = asked("start_job") as { uuid: string }[];
+    expect(first).toMatchObject({ kind: "map", target: "all", options: { embedding: "mine" } });
+    expect(again?.uuid, "a double click is one map").toBe(first?.uuid);
   });
 });

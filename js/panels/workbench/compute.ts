@@ -18,14 +18,20 @@ export function firstTarget(targets: Startable["targets"], kind: string | null):
   return (kind === "map" ? null : targets.at(-1)?.target) ?? "all";
 }
 
-/** What was filled in, as the kernel reads it; a number that is none is left to the kernel's own. */
-export function optionsOf(kind: StartKind, values: ReadonlyMap<string, string>): StartOptions {
+/** What was filled in, as the kernel reads it; or what is wrong with a number that is none. */
+export function optionsOf(kind: StartKind, values: ReadonlyMap<string, string>): StartOptions | Failure {
   const options: Record<string, string | number> = {};
-  for (const field of kind.fields) {
-    const value = values.get(field.name) ?? field.value;
-    const number = Number.parseFloat(value);
-    if (field.kind !== "number") options[field.name] = value;
-    else options[field.name] = Number.isFinite(number) ? number : 0;
+  for (const { name, label, kind: type, value: first } of kind.fields) {
+    const value = (values.get(name) ?? first).trim();
+    options[name] = value;
+    if (type !== "number") continue;
+    // Half the world writes 0,5.
+    const number = value === "" ? Number.NaN : Number(value.replace(",", "."));
+    if (!Number.isFinite(number)) {
+      const message = value === "" ? `${label} is empty.` : `${label}: '${value}' is no number.`;
+      return { code: "wrong_field", message, hint: "Type a number, such as 2 or 0.5.", field: name };
+    }
+    options[name] = number;
   }
   return options;
 }
@@ -84,9 +90,9 @@ export class Compute {
   async show(): Promise<void> {
     if (this.#asking || this.open) return;
     this.#asking = true;
+    this.#before = document.activeElement;
     try {
       const { body } = await this.hub.client.ask("startable", {}, { panel: this.panel, signal: this.signal });
-      this.#before = document.activeElement;
       this.#uuid = newUuid();
       this.#form.value = {
         startable: body,
@@ -96,13 +102,14 @@ export class Compute {
         failure: null,
         starting: false,
       };
+      // A kernel may be slow to answer: whoever types elsewhere by now is left alone.
+      const now = document.activeElement;
+      if (now !== this.#before && now !== document.body) return;
       const form = this.#place.querySelector<HTMLElement>(".di-compute");
       (form?.querySelector<HTMLElement>("input:checked") ?? form)?.focus({ preventScroll: true });
     } catch (error) {
       const failure = failureOf(error);
-      if (!failure) return;
-      const { message: sentence, hint } = failure;
-      this.hub.store.toast({ sentence, kind: "error", undoable: false, python: null, hint });
+      if (failure) this.#toast(failure);
     } finally {
       this.#asking = false;
     }
@@ -185,7 +192,7 @@ export class Compute {
           <button type="button" class="dataide-button" @click=${() => this.close()}>${kind ? "Cancel" : "Close"}</button>
           ${
             kind
-              ? html`<button type="submit" class="dataide-button di-compute-go" ?disabled=${form.starting}>Start</button>`
+              ? html`<button type="submit" class="dataide-button di-compute-go" aria-disabled=${form.starting}>Start</button>`
               : nothing
           }
         </div>
@@ -230,7 +237,8 @@ export class Compute {
       field.kind === "choice"
         ? html`<select class="dataide-select" id=${id} aria-invalid=${wrong} aria-describedby=${about} @change=${set}>
             ${field.choices.map(
-              (one) => html`<option value=${one.value} ?selected=${one.value === value}>${one.text}</option>`,
+              // The property: an option that was chosen once by hand does not follow its attribute any more.
+              (one) => html`<option value=${one.value} .selected=${one.value === value}>${one.text}</option>`,
             )}
           </select>`
         : html`<input
@@ -289,19 +297,29 @@ export class Compute {
     const form = this.#form.value;
     const kind = form?.startable.kinds.find((one) => one.kind === form.kind);
     if (!form || !kind || form.starting) return;
+    const options = optionsOf(kind, form.values);
+    if ("code" in options) return this.#refused(form, options);
     this.#form.value = { ...form, starting: true, failure: null };
+    // It may be closed meanwhile, and opened again: then what stands there now is another one.
+    const now = () => (this.#form.value?.startable === form.startable ? this.#form.value : null);
     try {
-      const options = optionsOf(kind, form.values);
       const ask = { kind: kind.kind, target: targetOf(form), options, uuid: this.#uuid, panel: this.panel };
       await this.hub.client.ask("startJob", ask, { panel: this.panel });
-      this.close();
+      if (now()) this.close();
     } catch (error) {
-      const failure = failureOf(error);
-      const now = this.#form.value;
-      if (!now || !failure) return;
-      this.#form.value = { ...now, starting: false, failure };
-      if (failure.field) document.getElementById(this.#id(failure.field))?.focus();
+      const [failure, open] = [failureOf(error), now()];
+      if (open) this.#refused(open, failure);
+      else if (failure) this.#toast(failure);
     }
+  }
+
+  #refused(form: Form, failure: Failure | null): void {
+    this.#form.value = { ...form, starting: false, failure };
+    if (failure?.field) document.getElementById(this.#id(failure.field))?.focus();
+  }
+
+  #toast({ message: sentence, hint }: Failure): void {
+    this.hub.store.toast({ sentence, kind: "error", undoable: false, python: null, hint });
   }
 }
 

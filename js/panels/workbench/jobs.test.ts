@@ -65,7 +65,7 @@ describe("the strip of jobs", () => {
 
   const strip = () => root.querySelector<HTMLElement>('[aria-label="Jobs under way"]') as HTMLElement;
   const tell = (...jobs: JobState[]) => {
-    fake.kernel.session.jobs = jobs;
+    fake.kernel.session.jobs = structuredClone(jobs); // a job that is cancelled is changed
     fake.kernel.event("jobs", fake.kernel.session.jobsState());
   };
 
@@ -90,6 +90,14 @@ describe("the strip of jobs", () => {
     await vi.waitFor(() => expect(strip().textContent).toContain("cancelling after this step"));
     expect(strip().querySelector<HTMLButtonElement>('button[aria-label^="Cancel: Embedding"]')?.disabled).toBe(true);
     expect(strip().querySelector<HTMLButtonElement>('button[aria-label^="Cancel: Projecting"]')?.disabled).toBe(false);
+  });
+
+  test("several cancelled in a row are all cancelled, also by a kernel that is slow to answer", async () => {
+    tell(...["a", "b", "c"].map((id) => ({ ...JOB, id })));
+    fake.kernel.paused = true;
+    for (const button of strip().querySelectorAll<HTMLButtonElement>('button[aria-label^="Cancel"]')) button.click();
+    fake.kernel.resume();
+    await vi.waitFor(() => expect(fake.kernel.session.jobs.every((job) => job.state === "cancelling")).toBe(true));
   });
 
   test("of many jobs the first are shown, the others counted", () => {

@@ -4,8 +4,7 @@ import type { Signal } from "@preact/signals-core";
 import type { TemplateResult } from "lit-html";
 import type { HubExports, PanelModel } from "../../core/contract.js";
 import { countWhileInSight } from "../../core/panel.js";
-import type { SessionState, Sort } from "../../core/protocol.js";
-import { newUuid } from "../../core/uuid.js";
+import type { EndedJob, SessionState, Sort } from "../../core/protocol.js";
 import { armedControl } from "./armed.js";
 import { chips } from "./chips.js";
 import { Compute } from "./compute.js";
@@ -196,12 +195,12 @@ export class Workbench {
     strip.hidden = ended.length === 0;
     const panel = this.#panel;
     const actions = {
-      makeMap: ({ embedding }: { embedding: string | null }) => {
+      makeMap: ({ id, embedding }: EndedJob) => {
         const ask = {
           kind: "map",
           target: "all",
           options: { embedding: embedding ?? "" },
-          uuid: newUuid(),
+          uuid: `map-of-${id}`, // a second click is the same map
           panel,
         } as const;
         void hub.client.ask("startJob", ask, { panel }).catch((error) => this.#report(error));
