@@ -1,6 +1,7 @@
 /** What the hub lends to the panels. Panels import these types only; the live objects come from `host.getWidget(hub).exports`. */
 import type { ReadonlySignal, Signal } from "@preact/signals-core";
 import type { html, nothing, render, svg } from "lit-html";
+import type { repeat } from "lit-html/directives/repeat.js";
 import type {
   ActArguments,
   Answer,
@@ -165,7 +166,7 @@ export interface HubExports {
   dom: Dom;
   ui: Ui;
   images: Images;
-  lit: { html: typeof html; svg: typeof svg; render: typeof render; nothing: typeof nothing };
+  lit: { html: typeof html; svg: typeof svg; render: typeof render; nothing: typeof nothing; repeat: typeof repeat };
   signals: {
     signal: <T>(value: T) => Signal<T>;
     computed: <T>(run: () => T) => ReadonlySignal<T>;

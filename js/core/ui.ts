@@ -109,7 +109,7 @@ export class SharedUi implements Ui {
           job !== undefined && !lost
             ? html`<div class="dataide-note">${job.verb}
                 <progress max=${job.total || 1} value=${job.done} aria-label=${job.verb}></progress>
-                ${formatCount(job.done)} of ${formatCount(job.total)}</div>`
+                ${job.rate > 0 ? `${formatCount(job.done)} of ${formatCount(job.total)}` : job.sentence}</div>`
             : nothing
         }`,
         place,

@@ -6,6 +6,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { batch, computed, effect, signal } from "@preact/signals-core";
 import { html, nothing, render, svg } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { KernelClient, RESTARTED } from "../core/client.js";
 import type { HubExports } from "../core/contract.js";
 import { dom } from "../core/dom.js";
@@ -60,7 +61,7 @@ function initialize({ model, signal: ending }: { model: AnyModel<HubModel>; sign
     dom,
     ui,
     images,
-    lit: { html, svg, render, nothing },
+    lit: { html, svg, render, nothing, repeat },
     signals: { signal, computed, effect, batch },
   };
 }

@@ -1,4 +1,5 @@
 import { html, nothing, render, svg } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
 import { beforeEach, describe, expect, it } from "vitest";
 import { dom } from "../../core/dom.js";
 import type { FilterClause, Legend } from "../../core/protocol.js";
@@ -91,7 +92,7 @@ describe("legend on screen", () => {
     asked = [];
     view = new LegendView(
       place,
-      { lit: { html, svg, render, nothing }, dom },
+      { lit: { html, svg, render, nothing, repeat }, dom },
       { folded: () => {}, filter: (clause) => asked.push(clause) },
     );
   });

@@ -100,6 +100,26 @@ describe("the strip of jobs", () => {
     await vi.waitFor(() => expect(fake.kernel.session.jobs.every((job) => job.state === "cancelling")).toBe(true));
   });
 
+  test("the focus stays on its job when the one above it ends", () => {
+    tell({ ...JOB, id: "b" }, JOB);
+    const button = strip().querySelector<HTMLButtonElement>('[data-job="a"] button');
+    button?.focus();
+    tell(JOB);
+    expect(document.activeElement?.closest("[data-job]")?.getAttribute("data-job")).toBe("a");
+  });
+
+  test("other panels say how many, or what is done where samples are not counted", () => {
+    const other = document.createElement("div");
+    const until = new AbortController();
+    fake.hub.ui.frame(other, until.signal);
+    tell(JOB);
+    expect(other.textContent).toContain("512 of 10,000");
+    tell({ ...JOB, rate: 0, sentence: "training: loss 0.31" });
+    expect(other.textContent).toContain("training: loss 0.31");
+    expect(other.textContent).not.toContain("of 10,000");
+    until.abort();
+  });
+
   test("of many jobs the first are shown, the others counted", () => {
     tell(...[1, 2, 3, 4, 5].map((n) => ({ ...JOB, id: String(n) })));
     expect(strip().querySelectorAll("progress").length).toBe(3);

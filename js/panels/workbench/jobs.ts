@@ -25,7 +25,7 @@ export function progressSentence(job: JobState, formatCount: (n: number) => stri
 }
 
 export function jobStrip(hub: HubExports, jobs: readonly JobState[], cancel: (id: string) => void): TemplateResult {
-  const { html, nothing } = hub.lit;
+  const { html, nothing, repeat } = hub.lit;
   const known = (job: JobState) => job.total > 0 && job.done > 0;
   const row = (job: JobState) => html`<div class="di-job" data-job=${job.id} data-state=${job.state}>
     <span class="di-job-verb" title=${job.verb}>${job.verb}</span>
@@ -47,7 +47,7 @@ export function jobStrip(hub: HubExports, jobs: readonly JobState[], cancel: (id
     </button>
   </div>`;
   const more = jobs.length - SHOWN;
-  return html`${jobs.slice(0, SHOWN).map(row)}${more > 0 ? html`<div class="di-job di-job-more">and ${more} more</div>` : nothing}`;
+  return html`${repeat(jobs.slice(0, SHOWN), (job) => job.id, row)}${more > 0 ? html`<div class="di-job di-job-more">and ${more} more</div>` : nothing}`;
 }
 
 export interface EndedActions {
