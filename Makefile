@@ -21,7 +21,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help setup setup-ml demo test test-js test-duckdb15 check fix docs bench constraints clean
+.PHONY: help setup setup-ml demo test test-js test-unit test-duckdb15 check fix docs bench constraints clean
 
 help:
 	@echo 'make setup    .venv with everything a developer needs, JavaScript built'
@@ -85,17 +85,23 @@ demo: $(STAMPS)/demo dataide/static/sources.txt
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(DEMO_DIR)' \
 		--LabApp.default_url=/lab/tree/$(NOTEBOOK) $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(DEMO_ARGS)
 
-test: setup-ml test-js test-duckdb15
+# Several at once, but one with a browser alone. Of tests that were asked for by name some files may have none.
+SOME := $(if $(TEST_ARGS),|| test $$? = 5)
+AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile
+test: setup-ml test-js test-duckdb15 test-unit
 	scripts/ensure_chromium $(BIN)/playwright
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest --ignore=tests/unit $(TEST_ARGS) $(SOME)
 
 test-js: setup
 	$(NODE_MODULE) node_modules/vitest/vitest.mjs run
 
-# What speaks no SQL of its own, or starts processes for its own sake, is tested once, by `test`.
-ONCE := attributes busy_kernel cli decoding descriptor docs ingest_processes job kernel pictures poisoned_folder
+test-unit: setup-ml
+	$(BIN)/python -m pytest tests/unit $(AT_ONCE) $(TEST_ARGS) $(SOME)
+
+# What speaks no SQL of its own, or starts processes for its own sake, is tested once, by `test-unit`.
+ONCE := attributes batches busy_kernel cli decoding descriptor docs ingest_processes job kernel pictures poisoned_folder
 test-duckdb15: setup $(STAMPS)/duckdb15
-	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit -q -m "not torch and not ray" $(ONCE:%=--ignore=tests/unit/test_%.py)
+	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit $(AT_ONCE) -q -m "not torch and not ray" $(ONCE:%=--ignore=tests/unit/test_%.py) $(TEST_ARGS) $(SOME)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -62,6 +62,7 @@ class Hub(anywidget.AnyWidget):
     """One per session: takes requests of the browser, answers them, and tells every page what has changed."""
 
     is_recent = True
+    _closed = False
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
@@ -109,7 +110,14 @@ class Hub(anywidget.AnyWidget):
         self._send_event("toast", {"sentence": sentence, "kind": kind, "event": event})
 
     def close(self) -> None:
-        """Ends the worker threads and the comm; goes with the session."""
+        """Ends the worker threads and the comm; goes with the session, and happens once.
+
+        ipywidgets closes a widget again when it is collected, which may be in the middle of anything: by a thread that
+        holds one of the locks that closing needs.
+        """
+        if self._closed:
+            return
+        self._closed = True
         self._unsubscribe()
         self._unsubscribe_jobs()
         self._events.close()

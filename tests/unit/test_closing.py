@@ -13,7 +13,9 @@ import pytest
 
 import dataide as di
 from dataide.errors import SessionClosed
+from dataide.inference import job
 from dataide.storage.database import Database, registered
+from dataide.widgets.hub import Hub
 
 
 def endless(started: threading.Event) -> pa.RecordBatchReader:
@@ -152,3 +154,18 @@ def test_ctrl_c_that_duckdb_takes_for_itself_is_ctrl_c(tmp_path: Path) -> None:
         assert database.revision == revision
         with database.query("SELECT count(*) FROM data.meta WHERE key = 'half'") as cursor:
             assert cursor.fetchall() == [(0,)]
+
+
+def test_a_hub_that_is_collected_takes_no_lock_that_its_thread_may_hold(tmp_path):
+    session = di.open(tmp_path / "pets.duckdb")
+    hub = Hub.of(session.context)
+    session.close()
+
+    def collect() -> None:
+        with job._lock:
+            hub.__del__()
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
