@@ -121,6 +121,7 @@ class Server:
         self._stale: set[str] = set()
         self._learning: dict[int, str] = {}  # requests that feed a model which learns, and its key
         self._computed: deque[tuple[float, int]] = deque()
+        self._computing: Work | None = None
         # The last one keeps a single picture from waiting behind batches that are being decoded.
         for lanes in [LANES] * threads + [LANES[:1]]:
             threading.Thread(target=self._decode_for_ever, args=(lanes,), name="decode", daemon=True).start()
@@ -228,7 +229,7 @@ class Server:
     def _decode_for_ever(self, lanes: Sequence[str]) -> None:
         while True:
             with self._changed:
-                while not (lane := next((lane for lane in lanes if self._encoded[lane]), None)):
+                while not (lane := next((lane for lane in lanes if self._to_decode(lane)), None)):
                     self._changed.wait()
                 work = self._encoded[lane].popleft()
             body, work.body = work.body, None
@@ -244,14 +245,28 @@ class Server:
                 self._changed.notify_all()
             del work
 
+    def _to_decode(self, lane: str) -> bool:
+        """Whether a batch of this lane is to be decoded now.
+
+        Threads that compute one batch together wait for each other, so a thread that decodes in place of one of them
+        holds up all. Beside a model that takes all cores, decoding has its turn when there is nothing to compute.
+        """
+        if not self._encoded[lane] or lane == LANES[0]:
+            return bool(self._encoded[lane])
+        ahead = [work for work in self._waiting[lane] if work.decoded]
+        return not any(work.model.takes_all_cores for work in (self._computing, *ahead) if work is not None)
+
     # The main thread -----------------------------------------------------------------------------------------------
 
     def compute_for_ever(self) -> None:
         """Computes one batch after the other."""
         while True:
             with self._changed:
+                self._computing = None
+                self._changed.notify_all()
                 while (work := self._next()) is None:
                     self._changed.wait()
+                self._computing = work
             message = work.message
             began = time.monotonic()
             try:

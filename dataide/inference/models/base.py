@@ -33,6 +33,11 @@ class Model(Protocol):
         ...
 
     @property
+    def takes_all_cores(self) -> bool:
+        """Whether several threads compute one batch together: then none is decoded meanwhile."""
+        ...
+
+    @property
     def details(self) -> dict[str, Any]:
         """What session.models says of it: classes, parameters, hash. Grows with the first batch of a callable."""
         ...

@@ -18,6 +18,7 @@ class Function:
     """A callable: a list of PIL pictures (RGB, full size) or of str in; what `output` checks out."""
 
     revision = ""  # the kernel knows it: it has the code
+    takes_all_cores = False
 
     def __init__(self, function: Callable[[list[Any]], Any], name: str, output: Output | None = None) -> None:
         self.code = revision_of(function)[1]

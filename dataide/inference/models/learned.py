@@ -60,6 +60,7 @@ class Learning:
 
     revision = ""
     dimension = 0
+    takes_all_cores = False
 
     def __init__(self, name: str, options: dict[str, Any], say: Say, device: str, threads: int) -> None:
         self._name = name
@@ -201,6 +202,7 @@ class Learned:
         self._network: SmallNetwork | None = None
         self._metric: metric.Metric | None = None
         self._halving = Halving()
+        self.takes_all_cores = False
         if config["looks_at"] == "pixels":
             self._network = self._made(arrays, len(classes), say, device, threads)
         else:
@@ -253,6 +255,7 @@ class Learned:
         from dataide.inference.models import small_network
 
         self.device = device_for(torch, device)
+        self.takes_all_cores = self.device == "cpu"
         network = small_network.SmallNetwork(self._side_px, classes)
         network.take(arrays)
         network.eval().to(self.device, memory_format=torch.channels_last)

@@ -23,6 +23,7 @@ class Descriptor:
 
     revision = f"{descriptor.NAME}/{descriptor.REVISION}"
     dimension = descriptor.DIMENSION
+    takes_all_cores = False
 
     def __init__(self) -> None:
         self.details: dict[str, Any] = {}
@@ -40,6 +41,7 @@ class Quality:
 
     revision = f"{attributes.NAME}/{attributes.REVISION}"
     dimension = 0
+    takes_all_cores = False
 
     def __init__(self) -> None:
         self.details: dict[str, Any] = {}

@@ -86,6 +86,7 @@ class Network:
         self._copies = threading.Semaphore(COPIED_AHEAD)
         self._stream: Any = torch.cuda.Stream(device) if self._on_cuda else None
         self.device = device
+        self.takes_all_cores = not self._on_cuda
         self.revision = revision
         self.details = {**(details or {}), **output.details}
 

@@ -56,6 +56,7 @@ class Towers:
         self._name = name
         self.revision = pictures.revision
         self.device = getattr(pictures, "device", "cpu")
+        self.takes_all_cores = pictures.takes_all_cores
 
     @property
     def dimension(self) -> int:
