@@ -93,6 +93,11 @@ def measure(count: int = COUNT, rounds: int = ROUNDS, device: str = "cpu") -> di
             what = "session_float32" if (above, below) == ("bare_float32", "session_float32") else below
             label = "bare" if above.startswith("bare") else above
             figures[f"{label}_to_{what}"] = round(figures[f"{above}_per_s"] / figures[f"{below}_per_s"], 3)
+    for tail in ("", "_float32"):
+        if device == "cpu" and "decoder_per_s" in figures:
+            # The same cores compute and decode: faster than one after the other at full speed nothing can be.
+            possible = 1 / (1 / figures[f"bare{tail}_per_s"] + 1 / figures["decoder_per_s"])
+            figures[f"possible_to_session{tail}"] = round(possible / figures[f"session{tail}_per_s"], 3)
     return {**figures, "pictures": count, "limits": {name: most for name, most in LIMITS.items() if name in figures}}
 
 

@@ -35,6 +35,11 @@ export const RESTARTED: Failure = {
   message: "The kernel was restarted.",
   hint: "Run the cells of this notebook again, from the top.",
 };
+export const CLOSED: Failure = {
+  code: "session_closed",
+  message: "The session was closed.",
+  hint: "Run the cell that opens it again, and this one.",
+};
 
 const aborted = (): DOMException => new DOMException("A newer request took its place.", "AbortError");
 

@@ -62,6 +62,8 @@ export interface Store {
   readonly ended: ReadonlySignal<readonly EndedJob[]>;
   /** "lost" after the kernel was restarted or the session's widget closed: nothing will be answered any more. */
   readonly connection: ReadonlySignal<"live" | "lost">;
+  /** Why it was lost, and what to do; null as long as it is live. */
+  readonly lostBecause: ReadonlySignal<Failure | null>;
   /** How many inspector panels are in sight; with none, a grid shows what is inspected itself. */
   readonly inspectors: Signal<number>;
   /** Moves `inspected` to a neighbour in the order of a grid on the page; null without a grid. */

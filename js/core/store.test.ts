@@ -116,4 +116,17 @@ describe("the session's store over the real hub and protocol", () => {
       hint: expect.stringContaining("Run the cells"),
     });
   });
+
+  it.each([
+    ["comm_live_update", "The kernel was restarted."],
+    ["comm:close", "The session was closed."],
+  ])("says which of the two ended the panels: %s", (event, sentence) => {
+    const { hub, model } = fakeHub({ count: 5 });
+    const panel = document.createElement("div");
+    hub.ui.frame(panel, new AbortController().signal);
+    model.trigger(event);
+    model.trigger("comm_live_update"); // follows the other one
+    expect(panel.querySelector('[role="alert"]')?.textContent).toContain(sentence);
+    expect(panel.textContent).toContain("saved");
+  });
 });

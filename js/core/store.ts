@@ -9,6 +9,7 @@ import type {
   Ask,
   Downward,
   EndedJob,
+  Failure,
   JobState,
   JobsState,
   Op,
@@ -62,6 +63,7 @@ export class SessionStore implements Store {
   readonly jobs: ReadonlySignal<readonly JobState[]>;
   readonly ended: ReadonlySignal<readonly EndedJob[]>;
   readonly connection: ReadonlySignal<"live" | "lost">;
+  readonly lostBecause: ReadonlySignal<Failure | null>;
   readonly hovered: Signal<number | null> = signal(null);
   readonly inspected: Signal<number | null> = signal(null);
   readonly inspectors: Signal<number> = signal(0);
@@ -74,6 +76,7 @@ export class SessionStore implements Store {
   readonly #ended = signal<readonly EndedJob[]>([]);
   #jobsVersion = 0;
   readonly #connection = signal<"live" | "lost">("live");
+  readonly #lostBecause = signal<Failure | null>(null);
   #nextToast = 1;
 
   constructor(client: KernelClient, boot: SessionState | null) {
@@ -86,6 +89,7 @@ export class SessionStore implements Store {
     this.ended = this.#ended;
     this.#work(boot?.jobs);
     this.connection = this.#connection;
+    this.lostBecause = this.#lostBecause;
     client.onEvent = (event) => this.#event(event);
     client.onAnswer = (op, reply) => this.#answer(op, reply);
   }
@@ -95,7 +99,8 @@ export class SessionStore implements Store {
     await this.#client.ask("hello", {}, { panel: PANEL }).catch(() => undefined);
   }
 
-  lost(): void {
+  lost(why: Failure): void {
+    this.#lostBecause.value ??= why;
     this.#connection.value = "lost";
   }
 

@@ -93,20 +93,20 @@ export class SharedUi implements Ui {
     root.append(place);
     signal.addEventListener("abort", () => place.remove());
     effectUntil(signal, () => {
-      const lost = this.#store.connection.value === "lost";
-      const busy = this.#store.busy.value && !lost;
+      const lost = this.#store.lostBecause.value;
+      const busy = this.#store.busy.value && lost === null;
       // The workbench has a strip for jobs, with a button to cancel them.
       const job = root.dataset.dataidePanel === "workbench" ? undefined : this.#store.jobs.value.at(-1);
       render(
         html`${
-          lost
-            ? html`<div class="dataide-lost" role="alert"><strong>The kernel was restarted.</strong>
-                Run the cells of this notebook again to go on; what you decided is saved.</div>`
+          lost !== null
+            ? html`<div class="dataide-lost" role="alert"><strong>${lost.message}</strong>
+                ${lost.hint} What you decided is saved.</div>`
             : nothing
         }
         ${busy ? html`<div class="dataide-note">kernel busy…</div>` : nothing}
         ${
-          job !== undefined && !lost
+          job !== undefined && lost === null
             ? html`<div class="dataide-note">${job.verb}
                 <progress max=${job.total || 1} value=${job.done} aria-label=${job.verb}></progress>
                 ${job.rate > 0 ? `${formatCount(job.done)} of ${formatCount(job.total)}` : job.sentence}</div>`

@@ -7,13 +7,13 @@ import type { AnyModel } from "@anywidget/types";
 import { batch, computed, effect, signal } from "@preact/signals-core";
 import { html, nothing, render, svg } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
-import { KernelClient, RESTARTED } from "../core/client.js";
+import { CLOSED, KernelClient, RESTARTED } from "../core/client.js";
 import type { HubExports } from "../core/contract.js";
 import { dom } from "../core/dom.js";
 import { ImageCache } from "../core/images.js";
 import { Keyboard } from "../core/keyboard.js";
 import { sharedKeys } from "../core/keys.js";
-import type { Answer, SessionState } from "../core/protocol.js";
+import type { Answer, Failure, SessionState } from "../core/protocol.js";
 import { SessionStore } from "../core/store.js";
 import { mountToasts } from "../core/toasts.js";
 import { SharedUi } from "../core/ui.js";
@@ -41,9 +41,9 @@ function initialize({ model, signal: ending }: { model: AnyModel<HubModel>; sign
     mediaVersion = now;
   });
   model.on("msg:custom", (message: unknown, buffers: DataView[]) => client.receive(message, buffers));
-  endWithKernel(model, ending, () => {
-    client.end(RESTARTED);
-    store.lost();
+  endWithKernel(model, ending, (why) => {
+    client.end(why);
+    store.lost(why);
   });
   onReconnect(model, ending, () => {
     client.resume();
@@ -73,10 +73,10 @@ function bootState(boot: readonly unknown[] | null | undefined): SessionState | 
 }
 
 /** ipywidgets sets `comm_live` false on every model when the kernel restarts, and says so with this event; anywidget's model passes it on. */
-function endWithKernel(model: AnyModel<HubModel>, ending: AbortSignal, end: () => void): void {
-  model.on("comm_live_update", end);
-  model.on("comm:close", end);
-  ending.addEventListener("abort", end);
+function endWithKernel(model: AnyModel<HubModel>, ending: AbortSignal, end: (why: Failure) => void): void {
+  model.on("comm_live_update", () => end(RESTARTED));
+  model.on("comm:close", () => end(CLOSED));
+  ending.addEventListener("abort", () => end(CLOSED));
 }
 
 /** JupyterLab's widget manager emits `restored` after each (re)connection to a kernel; other front ends have no such signal. */
