@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import linecache
+import os
+import traceback
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+
+# Whose lines say nothing to somebody who reads an error in a notebook.
+_INSIDE = ("dataide", "IPython", "ipykernel")
 
 
 class DataideError(Exception):
@@ -27,9 +33,31 @@ class DataideError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: what happened, what to do, and the user's own lines.
+
+        With DATAIDE_TRACEBACKS=full in the environment, ours as well.
+        """
+        lines = [f"\x1b[31m{type(self).__name__}\x1b[0m: {self.message}", *([self.hint] if self.hint else []), ""]
+        return [*lines, *_own_lines(self)]
+
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process boundaries (ingest and inference), and keyword arguments do not survive the default.
         return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _own_lines(error: BaseException) -> Iterator[str]:
+    """The lines of a traceback outside of dataide, the innermost last, and those of what it came from."""
+    full = os.environ.get("DATAIDE_TRACEBACKS") == "full"
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        if full or str(frame.f_globals.get("__name__")).partition(".")[0] not in _INSIDE:
+            code = frame.f_code
+            where = "the cell" if "ipykernel_" in code.co_filename else code.co_filename
+            inside = "" if code.co_name == "<module>" else f", in {code.co_name}"
+            yield f"Line {number} of {where}{inside}: {linecache.getline(code.co_filename, number).strip()}"
+    if error.__cause__ is not None and not isinstance(error.__cause__, DataideError):
+        yield f"It came from {type(error.__cause__).__name__}: {error.__cause__}"
+        yield from _own_lines(error.__cause__)
 
 
 def _rebuild(kind: type[DataideError], message: str, state: dict[str, object]) -> DataideError:
