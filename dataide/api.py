@@ -15,6 +15,7 @@ from dataide.core.context import Context
 from dataide.core.opening import Registry, author_name, placed
 from dataide.core.selection import Mode
 from dataide.core.vectors import Vectors
+from dataide.formats.objects_in import ObjectWaysIn
 from dataide.formats.ways_in import WaysIn
 from dataide.storage import listings, models_used, runs
 from dataide.storage.arrow import Result, read
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from dataide.core.journal import Event
+    from dataide.find.finding import IssueReport
+    from dataide.find.issue_list import Issues
     from dataide.find.own_places import PlacesReport
     from dataide.find.projection import ProjectReport
     from dataide.inference.embedding import EmbedReport
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from dataide.inference.kernel import Kernel
     from dataide.inference.learning import LearnReport
     from dataide.inference.predicting import PredictReport
+    from dataide.storage.issues import State
     from dataide.widgets.facets import Facets
     from dataide.widgets.grid import Grid
     from dataide.widgets.inspector import Inspector
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     from dataide.widgets.workbench import Workbench
 
 
-class Session(WaysIn):
+class Session(WaysIn, ObjectWaysIn):
     """One dataset: a DuckDB file with samples, labels, tags, queues, vectors and every decision.
 
     Make one with `dataide.open(path)`.
@@ -189,6 +193,21 @@ class Session(WaysIn):
     def enrich(self, what: str | Callable[..., Any], **options: Any) -> EnrichReport | Job[EnrichReport]:
         """Gives each sample attributes as typed columns; see `View.enrich`."""
         return self._all().enrich(what, **options)
+
+    def find_issues(self, kinds: Sequence[str] | str | None = None, **options: Any) -> IssueReport | Job[IssueReport]:
+        """Looks for what is suspicious: wrong labels, duplicates, outliers, bad pictures; see `View.find_issues`."""
+        return self._all().find_issues(kinds, **options)
+
+    def issues(self, kind: str | None = None, state: State | None = "open") -> Issues:
+        """What `find_issues` found: counts, the samples, and accepting or rejecting what is proposed.
+
+        Args:
+            kind: "label", "near_duplicate" …; None for all.
+            state: "open", "accepted", "rejected", "stale" (of an earlier picture or label); None for all.
+        """
+        from dataide.find.issue_list import Issues
+
+        return Issues(self.context, kind, state)
 
     @property
     def runs(self) -> Result:

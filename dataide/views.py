@@ -18,7 +18,9 @@ from dataide.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
+    from dataide.find.finding import IssueReport
     from dataide.find.projection import ProjectReport
+    from dataide.formats.objects_in import Objects
     from dataide.formats.progress import Listener
     from dataide.inference.embedding import EmbedReport
     from dataide.inference.enriching import EnrichReport
@@ -167,6 +169,47 @@ class View(core_view.View):
             enrich, what, name=name, progress=progress, wait=wait, everything=everything, **options
         )
         return done
+
+    def find_issues(
+        self,
+        kinds: Sequence[str] | str | None = None,
+        *,
+        reference: View | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> IssueReport | Job[IssueReport]:
+        """Looks for what is suspicious among these samples; `session.issues()` has what was found.
+
+        Args:
+            kinds: "label", "ambiguous", "imbalance", "near_duplicate", "leak", "outlier", "box", kinds of quality or
+                "quality" for all of them; None for all that can be looked for.
+            reference: samples that are as they should be, for outliers.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: embedding= whose vectors, run= of a model that was not trained on these samples, annotators=
+                columns with labels of further people, again=True also where nothing has changed, seed=.
+
+        Raises:
+            ModelError: there is no such kind, embedding or run, or what a kind needs cannot be had.
+        """
+        from dataide.find.finding import find_issues
+
+        context, nos = self._context, self.nos()
+        if "kernel" not in options:
+            options["kernel"] = _kernel(context, "local", "auto", None)
+        if reference is not None:
+            options["reference"] = reference.nos()
+        job: Any = find_issues(context.database, context.media, nos, kinds, wait=False, **options)
+        done: IssueReport | Job[IssueReport] = _shown(job, len(nos), progress, wait)
+        return done
+
+    @property
+    def objects(self) -> Objects:
+        """The boxes, masks and keypoints on these samples."""
+        from dataide.formats.objects_in import Objects
+
+        return Objects(self._context).of(self)
 
     def _infer(
         self,

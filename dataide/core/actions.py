@@ -232,6 +232,7 @@ _INSTEAD = {
     "media": "Add the pictures again with on_conflict='replace'.",
     "tag": "Use .tag('…').", "tags": "Use .tag('…').",
     "queue": "Use .enqueue('…').", "queues": "Use .enqueue('…').",
+    "issue": "Use .find_issues('…').", "issues": "Use .find_issues('…').",
 }  # fmt: skip
 
 
@@ -257,8 +258,16 @@ def from_wire(verb: str, arguments: Mapping[str, Any]) -> Action:
                 return Include()
             case "set":
                 return Set(dict(arguments["values"]))
+        from dataide.core import issue_actions  # which knows the base of all actions
+
+        if (action := issue_actions.from_wire(verb, arguments)) is not None:
+            return action
     except KeyError as error:
         raise ActionError(f"The action {verb} needs {error.args[0]}.") from None
+    if verb.endswith("_objects"):
+        from dataide.core import object_actions  # needs this module
+
+        return object_actions.from_wire(verb, arguments)
     raise ActionError(f"There is no action {verb!r}.", hint=f"There are: {', '.join(VERBS)}.")
 
 

@@ -32,6 +32,7 @@ Kind = Literal["category", "number", "text", "time", "bool", "other"]
 LISTS = {
     "tags": "SELECT sample_no, tag AS value FROM data.tag",
     "queues": "SELECT sample_no, queue AS value FROM data.task WHERE state = 'pending'",
+    "issues": "SELECT sample_no, kind AS value FROM data.issue_now WHERE is_issue AND state = 'open'",
 }
 NEVER_CATEGORIES = frozenset({"sample_id", "media", "content_hash"})
 ALWAYS_CATEGORIES = frozenset({"label", "split", "format"})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .selection import Selection
 
 # The order in which facets are shown: what people decide about, then their columns, then what was measured at ingest.
-FIRST = ("label", "tags", "queues", "split")
+FIRST = ("label", "issues", "tags", "queues", "split")
 MEASURED = (
     *("brightness", "contrast", "sharpness", "width_px", "height_px", "bytes", "format"),
     *("mean_red", "mean_green", "mean_blue", "excluded", "added_at"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dataide.storage.decisions import EventRow
 
 _REMEMBERED = 512
+_ANSWERS = {"accepted": "accepted", "rejected": "rejected", "open": "asked again"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Journal:
     def sample_history(self, no: int, limit: int = 200) -> list[SampleEvent]:
         """What was decided about one sample, the latest first."""
         return [
-            SampleEvent(row.event, row.at, row.author, _change(fieldname, before, after), row.state != "done")
+            SampleEvent(row.event, row.at, row.author, _change(row.verb, fieldname, before, after), row.state != "done")
             for row, fieldname, before, after in decisions.sample_changes(self.database, no, limit)
         ]
 
@@ -239,12 +240,17 @@ def _went(way: str, sentence: str) -> str:
     return f"{'Undone' if way == 'undo' else 'Redone'}: {sentence[:1].lower()}{sentence[1:]}"
 
 
-def _change(name: str, before: str | None, after: str | None) -> str:
+def _change(verb: str, name: str, before: str | None, after: str | None) -> str:
+    if verb.endswith("_objects"):
+        return f"objects {after}"
     if name == "tag":
         return f"tagged “{after}”" if after is not None else f"tag “{before}” taken away"
     if name == "queue":
         queue = json.loads(after or before or "{}").get("queue", "")
         return f"queued for “{queue}”" if after is not None else f"taken out of “{queue}”"
+    if name == "issues":
+        answer = json.loads(after or "{}")
+        return f"issue “{answer.get('kind', '')}” {_ANSWERS.get(answer.get('state', ''), 'answered')}"
     if name == "excluded":
         return "excluded" if after == "true" else "brought back"
     return f"{name}: {_shown(before)} → {_shown(after)}"

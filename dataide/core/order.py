@@ -13,7 +13,7 @@ import numpy as np
 from dataide.errors import StaleOrder, unknown_column
 from dataide.storage.query import name_of
 
-from .codes import Array, Codes
+from .codes import LISTS, Array, Codes
 from .grouping import Grouped, Section, grouped, refused_group
 from .ranks import Ranks
 from .selection import fitted
@@ -176,7 +176,7 @@ class Orders:
         """
         if column is not None:
             kinds = self._codes.kinds()
-            if column not in kinds and column not in ("tags", "queues"):
+            if column not in kinds and column not in LISTS:
                 raise unknown_column(column, kinds)
             if kinds.get(column) not in ("category", "bool"):
                 raise refused_group(column, kinds)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dataide.storage.database import Database
 
 # Lists that every sample has beside its columns.
-PSEUDO = {"tags": "VARCHAR[]", "queues": "VARCHAR[]"}
+PSEUDO = {"tags": "VARCHAR[]", "queues": "VARCHAR[]", "issues": "VARCHAR[]"}
 LONGEST = 200_000
 _NODES = frozenset(
     {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "OPERATOR", "FUNCTION", "CAST", "CASE", "BETWEEN"}
@@ -41,10 +41,10 @@ MOMENTS = frozenset({"current_date", "current_timestamp", "current_time", "local
 
 @dataclass(frozen=True)
 class Members:
-    """Samples that have one of these tags, or wait in one of these queues; None: that have none at all.
+    """Samples that have one of these tags or open issues, or wait in one of these queues; None: that have none at all.
 
     Attributes:
-        name: tags or queues.
+        name: tags, queues or issues.
         values: the words.
         without: all the others are meant.
     """
@@ -69,7 +69,7 @@ class Predicate:
     Attributes:
         text: as it was typed.
         sql: as DuckDB writes it; safe to stand in brackets in a query over `sample`.
-        columns: the columns it reads, `tags` and `queues` among them.
+        columns: the columns it reads, `tags`, `queues` and `issues` among them.
         members: the same as membership in one of the lists, where it is nothing else.
     """
 

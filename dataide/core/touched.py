@@ -50,13 +50,14 @@ class Touched:
         with database.query(_FIELDS, since) as cursor:
             fields = frozenset(_OF_FIELD.get(field, field) for (field,) in cursor.fetchall())
         self.revision, self._event = revision, int(last)
-        return fields
+        # An issue about a label is none of another one.
+        return fields | {"issues"} if "label" in fields else fields
 
 
 class Versions:
     """A number for each column that grows whenever its values may have changed. Safe on any thread.
 
-    `tags` and `queues` count as columns.
+    `tags`, `queues` and `issues` count as columns.
     """
 
     def __init__(self, database: Database) -> None:

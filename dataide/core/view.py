@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _PREVIEW = 10
+# Members of the lists, as `where` takes them, and in words.
+_SAID = {"tag": "tagged {}", "queue": "queued for {}", "issue": "with an issue {}"}
 _BATCH = 1000
 
 
@@ -80,9 +82,9 @@ class View:
         """Keeps the samples for which a condition holds.
 
         Args:
-            text: one boolean SQL expression over the columns, and over the lists `tags` and `queues`.
-            **equals: column=value; a list means any of its values, None means no value. `tag=` and `queue=` ask for a
-                tag and for a waiting task.
+            text: one boolean SQL expression over the columns, and over the lists `tags`, `queues` and `issues`.
+            **equals: column=value; a list means any of its values, None means no value. `tag=`, `queue=` and `issue=`
+                ask for a tag, a waiting task and an open issue.
 
         Raises:
             FilterError: the condition is something else, or names a column that is not there.
@@ -272,7 +274,7 @@ class View:
     def _compiled(self, *, plain: bool) -> Query:
         predicates = [step.predicate for step in self._steps if isinstance(step, Where)]
         named = frozenset[str]().union(*(predicate.columns for predicate in predicates))
-        query = Query(plain=plain, tags="tags" in named, queues="queues" in named)
+        query = Query(plain=plain, **{name: name in named for name in PSEUDO})
         if "excluded" not in named and not any(isinstance(step, Among | Selected) for step in self._steps):
             query.where("NOT excluded")
         database = self._context.database
@@ -298,10 +300,10 @@ class View:
 
 
 def _equality(name: str, value: Any, columns: dict[str, str]) -> Where:
-    if name in ("tag", "queue"):
+    if name in _SAID and name not in columns:
         wanted = [value] if isinstance(value, str) or value is None else list(value)
         text = _membership(f"{name}s", wanted)
-        said = f"tagged {_quoted(wanted)}" if name == "tag" else f"queued for {_quoted(wanted)}"
+        said = _SAID[name].format(_quoted(wanted))
         return Where(parse(text, columns), said if None not in wanted else None)
     if name in PSEUDO:
         raise FilterError(

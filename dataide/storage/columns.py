@@ -17,7 +17,7 @@ TAKEN = frozenset(
     {"sample_no", "sample_id", "media", "excluded", "width_px", "height_px", "bytes", "format"}
     | {"brightness", "contrast", "sharpness", "mean_red", "mean_green", "mean_blue"}
     | {"content_hash", "media_revision", "added_at"}
-    | {"tag", "tags", "queue", "queues", "rowid"}
+    | {"tag", "tags", "queue", "queues", "issue", "issues", "rowid"}
 )
 SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 INTEGERS = (*SIGNED, "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dataide.storage import objects_journal
 from dataide.storage.database import registered
 from dataide.storage.documented import quoted
 
@@ -196,6 +197,8 @@ def changed_samples(cursor: Cursor, event: int) -> int:
 
 def restore(cursor: Cursor, event: int, *, side: str, columns: dict[str, str]) -> None:
     """Puts back what stood before (`side="before"`) or after (`side="after"`) an event."""
+    if objects_journal.restore(cursor, event, side=side):
+        return
     other = "after" if side == "before" else "before"
     sql = (
         "SELECT field FROM data.alike WHERE event_no = $event "
@@ -208,6 +211,8 @@ def restore(cursor: Cursor, event: int, *, side: str, columns: dict[str, str]) -
         elif field == "queue":
             _tasks_out(cursor, event, other)
             _tasks_in(cursor, event, side)
+        elif field == "issues":
+            continue  # answers are read from the journal itself
         elif field in columns:
             cursor.execute(
                 f"UPDATE data.sample SET {quoted(field)} = CAST(c.{side} AS {columns[field]}) FROM data.change c "

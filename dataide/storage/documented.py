@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dataide.storage import run_tables
+from dataide.storage import object_tables, run_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,6 +17,11 @@ FIXED = {
     "FROM data.event",
     "change": "SELECT c.event_no AS event, s.sample_id, c.field, c.before, c.after "
     "FROM data.change c JOIN data.sample s USING (sample_no)",
+    "issue": "SELECT s.sample_id, i.kind, i.score, i.is_issue, i.proposal, i.confidence, i.reason, i.group_no, "
+    "i.state, r.revision FROM data.issue_now i JOIN data.sample s USING (sample_no) "
+    "LEFT JOIN data.issue_search r USING (search_no)",
+    "object": object_tables.DOCUMENTED,
+    "object_label": object_tables.LABELS,
     "problem": "SELECT found_at, source, media, code, reason FROM data.problem",
     "point": "SELECT p.name AS projection, s.sample_id, q.x, q.y "
     "FROM data.point q JOIN data.projection p USING (projection_no) JOIN data.sample s USING (sample_no)",

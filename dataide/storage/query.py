@@ -23,8 +23,22 @@ _TAGS_PLAIN = "SELECT sample_id AS id, list(tag ORDER BY tag) AS tags FROM tag G
 _QUEUES_PLAIN = (
     "SELECT sample_id AS id, list(queue ORDER BY queue) AS queues FROM task WHERE state = 'pending' GROUP BY sample_id"
 )
+_ISSUES_INSIDE = (
+    "SELECT sample_no AS no, list(kind ORDER BY kind) AS issues FROM data.issue_now "
+    "WHERE is_issue AND state = 'open' GROUP BY sample_no"
+)
+_ISSUES_PLAIN = (
+    "SELECT sample_id AS id, list(kind ORDER BY kind) AS issues FROM issue "
+    "WHERE is_issue AND state = 'open' GROUP BY sample_id"
+)
 ARRIVAL = "sample_no"
 _MARGIN = 80
+# Of each list the table, the word, and which of its rows count.
+_MEMBERS = {
+    "tags": ("data.tag", "tag"),
+    "queues": ("data.task", "queue", "state = 'pending'"),
+    "issues": ("data.issue_now", "kind", "is_issue", "state = 'open'"),
+}
 
 
 class Query:
@@ -34,12 +48,14 @@ class Query:
         plain: for people, to be run in any DuckDB; else over the physical tables and lent frames.
         tags: a condition reads the list `tags`.
         queues: a condition reads the list `queues`.
+        issues: a condition reads the list `issues`.
     """
 
-    def __init__(self, *, plain: bool = False, tags: bool = False, queues: bool = False) -> None:
+    def __init__(self, *, plain: bool = False, tags: bool = False, queues: bool = False, issues: bool = False) -> None:
         self.plain = plain
         self.frames: dict[str, Any] = {}
-        self._lists = [name for name, wanted in (("tags", tags), ("queues", queues)) if wanted]
+        lists = {"tags": tags, "queues": queues, "issues": issues}
+        self._lists = [name for name, wanted in lists.items() if wanted]
         self._added: list[str] = []
         self._source = self._base()
         self._where: list[str] = []
@@ -122,9 +138,9 @@ class Query:
             return "sample" if self.plain else "data.sample AS sample"
         table, key, other = ("sample", "sample_id", "id") if self.plain else ("data.sample", "sample_no", "no")
         bodies = (
-            {"tags": _TAGS_PLAIN, "queues": _QUEUES_PLAIN}
+            {"tags": _TAGS_PLAIN, "queues": _QUEUES_PLAIN, "issues": _ISSUES_PLAIN}
             if self.plain
-            else {"tags": _TAGS_INSIDE, "queues": _QUEUES_INSIDE}
+            else {"tags": _TAGS_INSIDE, "queues": _QUEUES_INSIDE, "issues": _ISSUES_INSIDE}
         )
         lists = ", ".join(f"coalesce({name}, CAST([] AS VARCHAR[])) AS {name}" for name in self._lists)
         joins = " ".join(
@@ -207,9 +223,8 @@ def mask_of(nos: NDArray[np.integer[Any]], count: int) -> NDArray[np.bool_]:
 
 
 def members(database: Database, name: str, words: Sequence[str] | None, count: int) -> NDArray[np.bool_]:
-    """A mask over `count` sample numbers: those with one of these words, or any (None), in `tags` or `queues`."""
-    table, word = ("data.tag", "tag") if name == "tags" else ("data.task", "queue")
-    conditions = [] if name == "tags" else ["state = 'pending'"]
+    """A mask over `count` sample numbers: those with one of these words, or any (None), in a list."""
+    table, word, *conditions = _MEMBERS[name]
     if words is not None:
         if not words:
             return np.zeros(count, dtype=bool)

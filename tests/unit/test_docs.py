@@ -73,7 +73,17 @@ def test_every_page_is_reached_from_the_first(project: Path) -> None:
     )
 
 
-NARRATED = ("index", "getting_started", "concepts", "ways_in", "embedding_and_maps", "predictions", "text", "attach")
+NARRATED = (
+    "index",
+    "getting_started",
+    "concepts",
+    "ways_in",
+    "embedding_and_maps",
+    "predictions",
+    "objects",
+    "text",
+    "attach",
+)
 PAGES = ["README.md", *(f"docs/{name}.md" for name in NARRATED)]
 
 

@@ -12,9 +12,8 @@ import pytest
 
 import dataide as di
 from dataide.errors import ModelError, UnknownRun
-from dataide.inference import masks
 from dataide.inference.running import meant
-from dataide.storage import models_used, runs, vectors
+from dataide.storage import masks, models_used, runs, vectors
 from tests.unit.inference_tools import Make, functions_in_files, held_until, until
 
 COUNT = 40

@@ -16,7 +16,7 @@ import numpy as np
 from dataide.errors import ModelError
 from dataide.inference import typed_columns
 from dataide.inference.contract import Arrays, Problem
-from dataide.inference.masks import encoded
+from dataide.storage.masks import encoded
 
 # Rows of probabilities add up to one, but for rounding in half precision.
 SUM_TOLERANCE = 2e-2
