@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,22 +15,19 @@ from dataide.core.object_actions import DeleteObjects, MoveObjects, RelabelObjec
 from dataide.core.predicate import PSEUDO, Predicate, column_named, equality_text, evaluation_error, parse
 from dataide.core.steps import OrderBy, Take, Where, natural, ordered_by
 from dataide.core.view import View
-from dataide.errors import ActionError, FilterError, MissingExtra, UnknownColumn, UnknownSample
+from dataide.errors import ActionError, FilterError, UnknownColumn, UnknownSample
 from dataide.storage import object_query, object_tables
+from dataide.storage.arrow import Frames
 from dataide.storage.database import DatabaseError
 from dataide.storage.object_query import ObjectQuery
 from dataide.storage.query import name_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
     from dataide.core.context import Context
     from dataide.core.journal import Event
-
-_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Of:
 Step = Where | OrderBy | Take | Shuffle | Among | Of
 
 
-class ObjectView:
+class ObjectView(Frames):
     """Objects of a session that meet conditions, in an order; by default in order of arrival.
 
     Columns: object_id, sample_id, label, left_px, top_px, width_px, height_px (px of the upright picture), area_px,
@@ -197,29 +194,6 @@ class ObjectView:
             return self._context.database.arrow(sql, frames=query.frames)
         except DatabaseError as error:
             raise evaluation_error(error) from error
-
-    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The objects as a pandas frame, with all columns or these."""
-        frame: pd.DataFrame = self.to_arrow(columns).to_pandas()
-        return frame
-
-    def to_polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The objects as a Polars frame, with all columns or these."""
-        try:
-            import polars
-        except ImportError:
-            raise MissingExtra("Polars is not installed.", hint="pip install polars") from None
-        frame = polars.from_arrow(self.to_arrow(columns))
-        assert isinstance(frame, polars.DataFrame)
-        return frame
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Each object as a dict, in order."""
-        for batch in self.to_arrow().to_batches(max_chunksize=_BATCH):
-            yield from batch.to_pylist()
 
     @property
     def labels(self) -> dict[str | None, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -19,13 +19,12 @@ from dataide.core.predicate import (
     parse,
 )
 from dataide.core.steps import OrderBy, Take, Where, cell, natural, ordered_by
-from dataide.errors import FilterError, MissingExtra
+from dataide.errors import FilterError
+from dataide.storage.arrow import Frames
 from dataide.storage.database import DatabaseError
 from dataide.storage.query import Query, ids_of, listed, name_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -37,7 +36,6 @@ Answer = TypeVar("Answer")
 _PREVIEW = 10
 # Members of the lists, as `where` takes them, and in words.
 _SAID = {"tag": "tagged {}", "queue": "queued for {}", "issue": "with an issue {}"}
-_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Selected:
 Step = Where | OrderBy | Take | Shuffle | Among | Selected
 
 
-class View:
+class View(Frames):
     """Samples of a session that meet conditions, in an order.
 
     Excluded samples are left out, unless a condition names the column `excluded` or the samples were named by id.
@@ -142,29 +140,6 @@ class View:
         return self._run(
             lambda query: self._context.database.arrow(query.sql(self._listed(columns)), frames=query.frames)
         )
-
-    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The samples as a pandas frame, with all columns or these."""
-        frame: pd.DataFrame = self.to_arrow(columns).to_pandas()
-        return frame
-
-    def to_polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The samples as a Polars frame, with all columns or these."""
-        try:
-            import polars
-        except ImportError:
-            raise MissingExtra("Polars is not installed.", hint="pip install polars") from None
-        frame = polars.from_arrow(self.to_arrow(columns))
-        assert isinstance(frame, polars.DataFrame)
-        return frame
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Each sample as a dict, in order."""
-        for batch in self.to_arrow().to_batches(max_chunksize=_BATCH):
-            yield from batch.to_pylist()
 
     @property
     def columns(self) -> dict[str, str]:

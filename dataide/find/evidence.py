@@ -6,6 +6,7 @@ distance one is unusually small; rows here are places among the samples that are
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +54,7 @@ def threshold(distance: Float, deviations: float, bounds: tuple[float, float]) -
     return float(np.clip(answer, *bounds))
 
 
-class Evidence:
+class Evidence(ABC):
     """Distances of one kind. `first` and `second` are the candidates, places among those that are compared."""
 
     kind: int
@@ -72,8 +73,9 @@ class Evidence:
         score: Float = (safe / (safe + self.threshold)).astype(np.float32)
         return score
 
+    @abstractmethod
     def measure(self, first: Places, second: Places, stop: Callable[[], bool]) -> Scores:
-        raise NotImplementedError
+        """Distance, likeness and whether mirrored, of any pairs."""
 
     def _settle(self, count: int, deviations: float, bounds: tuple[float, float]) -> None:
         best = np.full(count, np.inf, np.float32)

@@ -12,13 +12,12 @@ import numpy as np
 
 from dataide.core.predicate import PSEUDO, Predicate, column_named, equality_text, evaluation_error, parse
 from dataide.core.steps import OrderBy, Take, Where, cell, natural, ordered_by
-from dataide.errors import FilterError, MissingExtra, UnknownColumn, unknown_column
+from dataide.errors import FilterError, UnknownColumn, unknown_column
+from dataide.storage.arrow import Frames
 from dataide.storage.database import DatabaseError
 from dataide.storage.query import name_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
     import pyarrow as pa
 
     from dataide.core.context import Context
@@ -46,7 +45,7 @@ class Sample:
 Step = Where | OrderBy | Take | Sample
 
 
-class Candidates:
+class Candidates(Frames):
     """Rows of a table that was attached, not samples yet: chosen in place, then added with `add()`.
 
     Immutable: each method gives new candidates. Made by `session.attach(name, source)`.
@@ -148,24 +147,6 @@ class Candidates:
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows as an Arrow table, with all columns or these."""
         return self._run(lambda: self._source.arrow(self.compiled(self._listed(columns)), self.frames()))
-
-    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The rows as a pandas frame, with all columns or these."""
-        frame: pd.DataFrame = self.to_arrow(columns).to_pandas()
-        return frame
-
-    def to_polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The rows as a Polars frame, with all columns or these."""
-        try:
-            import polars
-        except ImportError:
-            raise MissingExtra("Polars is not installed.", hint="pip install polars") from None
-        frame = polars.from_arrow(self.to_arrow(columns))
-        assert isinstance(frame, polars.DataFrame)
-        return frame
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Each row as a dict, in order, a few in memory at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,32 @@ if TYPE_CHECKING:
 
 _READING = ("SELECT", "EXPLAIN")
 _PREVIEW = 20
+_BATCH = 1000
+
+
+class Frames(ABC):
+    """What can be asked for as a table, in whichever library one works."""
+
+    @abstractmethod
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows as an Arrow table, with all columns or these."""
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The same as a pandas frame, with all columns or these."""
+        frame: pd.DataFrame = self.to_arrow(columns).to_pandas()
+        return frame
+
+    def to_polars(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The same as a Polars frame, with all columns or these."""
+        return _in_polars(self.to_arrow(columns))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Each row as a dict, in order."""
+        for batch in self.to_arrow().to_batches(max_chunksize=_BATCH):
+            yield from batch.to_pylist()
 
 
 class Result:
@@ -41,13 +68,7 @@ class Result:
         return frame
 
     def to_polars(self) -> pl.DataFrame:
-        try:
-            import polars
-        except ImportError:
-            raise MissingExtra("Polars is not installed.", hint="pip install polars") from None
-        frame = polars.from_arrow(self._table)
-        assert isinstance(frame, polars.DataFrame)
-        return frame
+        return _in_polars(self._table)
 
     df = to_pandas
     pl = to_polars
@@ -71,7 +92,7 @@ class Result:
         return self.fetchmany(self._table.num_rows - self._next)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for batch in self._table.to_batches(max_chunksize=1000):
+        for batch in self._table.to_batches(max_chunksize=_BATCH):
             yield from _tuples(batch)
 
     def __len__(self) -> int:
@@ -96,6 +117,16 @@ class Result:
         )
         more = f"<p>{len(self):,} rows</p>" if len(self) > _PREVIEW else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
+
+
+def _in_polars(table: pa.Table) -> pl.DataFrame:
+    try:
+        import polars
+    except ImportError:
+        raise MissingExtra("Polars is not installed.", hint="pip install polars") from None
+    frame = polars.from_arrow(table)
+    assert isinstance(frame, polars.DataFrame)
+    return frame
 
 
 def read(
