@@ -13,7 +13,7 @@ from dataide.core import object_actions
 from dataide.core.choosing import chosen
 from dataide.core.object_actions import DeleteObjects, MoveObjects, RelabelObjects, things
 from dataide.core.predicate import PSEUDO, Predicate, column_named, equality_text, evaluation_error, parse
-from dataide.core.steps import OrderBy, Take, Where, natural, ordered_by
+from dataide.core.steps import OrderBy, Shuffle, Take, Where, natural, ordered_by
 from dataide.core.view import View
 from dataide.errors import ActionError, FilterError, UnknownColumn, UnknownSample
 from dataide.storage import object_query, object_tables
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 
     from dataide.core.context import Context
     from dataide.core.journal import Event
-
-
-@dataclass(frozen=True)
-class Shuffle:
-    count: int
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +171,7 @@ class ObjectView(Frames):
     def boxes(self) -> dict[str, NDArray[Any]]:
         """What rules over boxes read: object_no, sample_no (uint32), left_px, top_px, width_px, height_px, area_px
         (float64, NaN where missing), in order of arrival unless ordered otherwise."""
-        found = self.arrays(["object_no", "sample_no", "left_px", "top_px", "width_px", "height_px", "area_px"])
+        found = self.arrays(["object_no", "sample_no", *object_tables.BOX, "area_px"])
         return {
             name: np.ma.filled(values, np.nan) if isinstance(values, np.ma.MaskedArray) else values
             for name, values in found.items()
@@ -203,8 +197,11 @@ class ObjectView(Frames):
         query = self._compiled()
         inner = query.sql("label", ordered=False)
         sql = f"SELECT label, count(*) FROM ({inner}) GROUP BY label ORDER BY count(*) DESC, label"
-        with self._context.database.query(sql, frames=query.frames) as cursor:
-            return dict(cursor.fetchall())
+        try:
+            with self._context.database.query(sql, frames=query.frames) as cursor:
+                return dict(cursor.fetchall())
+        except DatabaseError as error:
+            raise evaluation_error(error) from error
 
     def declared(self) -> list[dict[str, Any]]:
         """What is known of labels, in the order in which they came: label, category_id, supercategory, keypoint_names,

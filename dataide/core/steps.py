@@ -37,6 +37,14 @@ class Take:
     count: int
 
 
+@dataclass(frozen=True)
+class Shuffle:
+    """Keeps some at random; the same seed gives the same ones."""
+
+    count: int
+    seed: int
+
+
 def ordered_by(columns: Sequence[str], descending: bool, known: Mapping[str, str], example: str) -> OrderBy:
     """The step of `order_by`; a name with a minus before it begins with the highest.
 

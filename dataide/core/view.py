@@ -18,7 +18,7 @@ from dataide.core.predicate import (
     evaluation_error,
     parse,
 )
-from dataide.core.steps import OrderBy, Take, Where, cell, natural, ordered_by
+from dataide.core.steps import OrderBy, Shuffle, Take, Where, cell, natural, ordered_by
 from dataide.errors import FilterError
 from dataide.storage.arrow import Frames
 from dataide.storage.database import DatabaseError
@@ -36,12 +36,6 @@ Answer = TypeVar("Answer")
 _PREVIEW = 10
 # Members of the lists, as `where` takes them, and in words.
 _SAID = {"tag": "tagged {}", "queue": "queued for {}", "issue": "with an issue {}"}
-
-
-@dataclass(frozen=True)
-class Shuffle:
-    count: int
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dataide.storage.media import Media
 
 _SHOWN = 3
-# From the surest to the least sure; where two samples fit alike, none is taken.
+# From the surest to the least sure; where two samples fit alike, the next one decides, and it is listed.
 _TIERS = (
     "s.sample_id = p.name",
     "parse_filename(s.sample_id) = p.base AND (ends_with(s.sample_id, '/' || p.name) "

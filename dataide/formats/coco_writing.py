@@ -11,11 +11,10 @@ import numpy as np
 
 from dataide.errors import ImportProblem
 from dataide.storage import masks
+from dataide.storage.object_tables import BOX
 
 if TYPE_CHECKING:
     from dataide.core.object_views import ObjectView
-
-_BOX = ("left_px", "top_px", "width_px", "height_px")
 
 
 def write_coco(objects: ObjectView, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def to_coco(objects: ObjectView) -> dict[str, Any]:
 def _annotation(
     row: Mapping[str, Any], number: int, image: int, categories: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    box = [row[name] for name in _BOX]
+    box = [row[name] for name in BOX]
     told: dict[str, Any] = {
         "id": number, "image_id": image, "bbox": None if None in box else box, "area": row["area_px"],
         "iscrowd": int(row["crowd"]),

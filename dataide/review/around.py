@@ -49,10 +49,10 @@ def look_around(table: Objects) -> Around:
         outer, inner = np.where(swap, second, first), np.where(swap, first, second)
         holds = (shared >= 0.8 * area[inner]) & (2 * area[inner] < area[outer])
         outer, inner = outer[holds], inner[holds]
-        held += np.bincount(outer, minlength=count)
-        holders += np.bincount(inner, minlength=count)
+        np.add.at(held, outer, 1)
+        np.add.at(holders, inner, 1)
         alike = table.class_no[outer] == table.class_no[inner]
-        same += np.bincount(outer[alike], minlength=count)
+        np.add.at(same, outer[alike], 1)
     if not pairs:
         nothing = np.empty(0, np.int64)
         return Around(held, same, holders, nothing, nothing, np.empty(0))

@@ -171,10 +171,6 @@ class Findings:
                 return self.sentences[name]
         return SENTENCES[name].format(*self.data[index], label=label, other=other)
 
-    def worst_first(self) -> NDArray[np.int64]:
-        """Places by severity, then score."""
-        return np.lexsort((self.score, self.severity))
-
     def _name(self, class_no: int) -> str:
         if class_no < 0:
             return "no class"

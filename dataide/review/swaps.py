@@ -12,7 +12,7 @@ Appearance", CVPR 2008.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -149,7 +149,7 @@ def learn_swaps(
         return learned
     plain = _fit(joined[:, :wide], around_wide, kind, neighbour, learned.share, random)
     seen = None if vectors is None or stop() else _fit(joined, around_wide, kind, neighbour, learned.share, random)
-    return Swaps(**{**learned.__dict__, "plain": plain, "seen": seen})
+    return replace(learned, plain=plain, seen=seen)
 
 
 def swapped(

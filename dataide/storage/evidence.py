@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dataide.storage.documented import quoted
+from dataide.storage.object_tables import BOX
 from dataide.storage.run_tables import stale
 from dataide.storage.vectors import BATCH_ROWS
 
@@ -152,7 +153,7 @@ def judged_by(database: Database, of: Run, nos: np.ndarray) -> np.ndarray:
 
 
 def _boxes(nos: np.ndarray, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    sides = [np.asarray(found[side], np.float64) for side in ("left_px", "top_px", "width_px", "height_px")]
+    sides = [np.asarray(found[side], np.float64) for side in BOX]
     return {
         "row": np.searchsorted(nos, np.asarray(found["sample_no"], np.uint32)),
         "class_no": np.asarray(found["class_no"], np.int64),
@@ -160,9 +161,7 @@ def _boxes(nos: np.ndarray, found: Mapping[str, np.ndarray]) -> dict[str, np.nda
     }
 
 
-_PLACES = ", ".join(
-    f"coalesce(o.{side}, 'nan')::DOUBLE AS {side}" for side in ("left_px", "top_px", "width_px", "height_px")
-)
+_PLACES = ", ".join(f"coalesce(o.{side}, 'nan')::DOUBLE AS {side}" for side in BOX)
 
 
 def problems(database: Database, nos: np.ndarray) -> list[str | None]:

@@ -10,6 +10,7 @@ from dataide.storage import arrow_arrays
 from dataide.storage.database import registered
 from dataide.storage.documented import quoted
 from dataide.storage.object_tables import BOX, KINDS
+from dataide.storage.query import text
 from dataide.storage.samples import Fault
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Insertion:
             packed = ", ".join(f"{quoted(name)} := l.{short}" for name, short in
                                zip(lot.extra.column_names, plain, strict=True))  # fmt: skip
             values["attributes"] = f"CAST(to_json(struct_pack({packed})) AS VARCHAR)"
-        made = "l.object_id" if "object_id" in given else f"{_text(lot.id_stem)} || l.row"
+        made = "l.object_id" if "object_id" in given else f"{text(lot.id_stem)} || l.row"
         key = "sample_id" if "sample_id" in given else "sample_no"
         chosen = ", ".join(f"{value} AS {name}" for name, value in values.items())
         frames["lent_objects"] = table
@@ -346,7 +347,3 @@ def _table(columns: Mapping[str, Sequence[str]]) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_arrays([arrow_arrays.text(list(values)) for values in columns.values()], list(columns))
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''").replace("\0", "") + "'"

@@ -59,11 +59,10 @@ def relabel(cursor: Cursor, event: int, label: str | None) -> int:
     return _finished(cursor, event, count, f"relabelled {_quoted(label)}")
 
 
-def remove(cursor: Cursor, event: int, *, removed: bool = True) -> int:
-    """Takes the objects of the target away, or brings them back."""
-    sides = "'false', 'true'" if removed else "'true', 'false'"
-    count = _note(cursor, sides, "removed", "true", {"event": event}, removed=not removed)
-    return _finished(cursor, event, count, "deleted" if removed else "brought back")
+def remove(cursor: Cursor, event: int) -> int:
+    """Takes the objects of the target away; undo brings them back."""
+    count = _note(cursor, "'false', 'true'", "removed", "true", {"event": event})
+    return _finished(cursor, event, count, "deleted")
 
 
 def added(cursor: Cursor, event: int, first: int, count: int) -> int:
@@ -127,10 +126,10 @@ def restore(cursor: Cursor, event: int, *, side: str) -> bool:
     return bool(fields)
 
 
-def _note(cursor: Cursor, sides: str, field: str, differs: str, given: dict[str, Any], *, removed: bool = False) -> int:
+def _note(cursor: Cursor, sides: str, field: str, differs: str, given: dict[str, Any]) -> int:
     rows = cursor.execute(
         f"INSERT INTO data.object_change SELECT $event, o.object_no, '{field}', {sides} FROM data.object o "
-        f"JOIN temp.object_target t ON t.object_no = o.object_no WHERE o.removed = {removed} AND {differs}",
+        f"JOIN temp.object_target t ON t.object_no = o.object_no WHERE NOT o.removed AND {differs}",
         given,
     ).fetchall()
     return int(rows[0][0])
