@@ -86,7 +86,7 @@ class Predicate:
         """
         if self.members is not None:
             return self.members.mask(database)
-        selected = query.Query(tags="tags" in self.columns, queues="queues" in self.columns)
+        selected = query.Query(lists=self.columns)
         selected.where(self.sql)
         try:
             return selected.mask(database)

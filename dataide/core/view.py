@@ -243,7 +243,7 @@ class View(Frames):
     def _compiled(self, *, plain: bool) -> Query:
         predicates = [step.predicate for step in self._steps if isinstance(step, Where)]
         named = frozenset[str]().union(*(predicate.columns for predicate in predicates))
-        query = Query(plain=plain, **{name: name in named for name in PSEUDO})
+        query = Query(plain=plain, lists=named)
         if "excluded" not in named and not any(isinstance(step, Among | Selected) for step in self._steps):
             query.where("NOT excluded")
         database = self._context.database

@@ -165,6 +165,7 @@ def pick(
     else:
         assert vectors is not None
         some = pool if len(pool) <= _MOST[by] else random.choice(pool, _MOST[by], replace=False)
+        wanted = min(wanted, len(some))
         if by == "badge":
             assert doubts is not None
             order = _badge(np.asarray(vectors[some], np.float32), doubts.of(some).mean(axis=0), wanted, random, stop)
@@ -297,8 +298,7 @@ def _typiclust(vectors: Floats, some: Rows, labelled: Rows, n: int, random: np.r
     taken: list[int] = []
     depth = 0
     while len(taken) < n:
-        least = min(entry[0] for entry in ranked if len(entry[3]) > depth) if depth == 0 else 0
-        turn = [entry for entry in ranked if len(entry[3]) > depth and (depth or entry[0] >= least)]
+        turn = [entry for entry in ranked if len(entry[3]) > depth]
         taken += [int(entry[3][depth]) for entry in turn][: n - len(taken)]
         depth += 1
     return np.asarray(taken, np.int64)

@@ -1,7 +1,7 @@
 """`view.find_issues(kinds)`: looks for what is suspicious, and keeps it as issues with score, reason and proposal.
 
 What a search needs is made first: the embedding "auto" where there is none, and the attributes of `enrich("quality")`.
-The arithmetic runs in a process of its own (`computing.py`). A search whose samples, labels, pictures, vectors and
+What takes long runs in a process of its own (`computing.py`). A search whose samples, labels, pictures, vectors and
 method are as they were the last time is not made again; one that is made replaces what was known of its samples in one
 transaction, and what people answered stays answered while picture and label are the same.
 """

@@ -101,7 +101,10 @@ class Issues:
         return self._answer(AcceptProposals(self._one_kind("accept")), confidence, score)
 
     def reject(self, *, score: float = 1.0) -> Event:
-        """Says that these are all right. They are not asked about again while picture and label stay the same."""
+        """Says that these are all right. They are not asked about again.
+
+        That holds while the picture, and for issues of labels the label, stays the same.
+        """
         return self._answer(RejectIssues(self._one_kind("reject")), 0.0, score)
 
     def reopen(self) -> Event:

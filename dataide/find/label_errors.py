@@ -33,7 +33,8 @@ from numpy.typing import NDArray
 from dataide.errors import ModelError
 from dataide.find import probes
 from dataide.find.noise import estimate
-from dataide.find.probes import Floats, Kind, Stop, Stopped, folds_of, neighbours, out_of_sample, softmax
+from dataide.find.pairs import Stopped
+from dataide.find.probes import Floats, Kind, Stop, folds_of, neighbours, out_of_sample, softmax
 
 FOLDS = 5
 ROUNDS = 3

@@ -56,7 +56,7 @@ def find_picture_issues(
 
     Args:
         columns: of `attributes.SCHEMA`, N each; NaN (or a masked value) where a picture was not read. Used are
-            brightness, contrast, entropy, sharpness, width, height, is_grey and colourfulness.
+            brightness, contrast, entropy, sharpness, width, height and is_grey.
         errors: N codes of `PictureError`, None for pictures that could be read. A broken file is `truncated`.
 
     Raises:

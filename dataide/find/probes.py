@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataide.errors import ModelError
+from dataide.find.pairs import Stopped
 
 Floats = NDArray[np.float32]
 Stop = Callable[[], bool]
@@ -44,10 +45,6 @@ class Kind:
     passes: float
     decay: float
     dropout: float = 0.0
-
-
-class Stopped(Exception):
-    """The caller asked to stop; nothing is kept."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ def numbers(database: Database, nos: np.ndarray, columns: Mapping[str, str]) -> 
 def words(database: Database, nos: np.ndarray, column: str) -> tuple[np.ndarray, list[str]]:
     """A column of texts as places in a list of its values: int64, shape (n,), -1 for no value."""
     name = quoted(column)
-    with database.query(f"SELECT DISTINCT {name} FROM data.sample WHERE {name} IS NOT NULL ORDER BY 1") as cursor:
+    with database.query(
+        f"SELECT DISTINCT CAST({name} AS VARCHAR) FROM data.sample WHERE {name} IS NOT NULL ORDER BY 1"
+    ) as cursor:
         values = [str(value) for (value,) in cursor.fetchall()]
     place = f"coalesce(list_position($values::VARCHAR[], CAST(s.{name} AS VARCHAR)) - 1, -1)::BIGINT"
     found = _columns(database, nos, {"place": place}, np.int64, -1, {"values": values})

@@ -297,7 +297,6 @@ def accept(cursor: Cursor, event: int, kind: str) -> int:
     """
     cure = CURES[kind]
     given = {"kind": kind}
-    # A person's answer is asked only for the few of the target: the view would go through all issues there are.
     cursor.execute(
         "CREATE OR REPLACE TEMP TABLE accepting AS SELECT i.sample_no, i.proposal, s.label, s.excluded, "
         "s.media_revision FROM data.issue_now i JOIN temp.target t ON t.sample_no = i.sample_no "

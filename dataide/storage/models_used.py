@@ -56,10 +56,10 @@ def trained(database: Database, name: str) -> tuple[str, dict[str, Any], bytes] 
         [name],
     ) as cursor:
         rows = cursor.fetchall()
-    return (rows[0][0], _read(rows[0][1]), bytes(rows[0][2])) if rows else None
+    return (rows[0][0], details_of(rows[0][1]), bytes(rows[0][2])) if rows else None
 
 
-def _read(text: str) -> dict[str, Any]:
+def details_of(text: str) -> dict[str, Any]:
     """Details as they were noted; of a damaged file, or a stranger's, what is of use in them."""
     try:
         found = json.loads(text)

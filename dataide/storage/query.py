@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,16 +46,13 @@ class Query:
 
     Args:
         plain: for people, to be run in any DuckDB; else over the physical tables and lent frames.
-        tags: a condition reads the list `tags`.
-        queues: a condition reads the list `queues`.
-        issues: a condition reads the list `issues`.
+        lists: names that conditions read; those of lists among them (tags, queues, issues) are joined.
     """
 
-    def __init__(self, *, plain: bool = False, tags: bool = False, queues: bool = False, issues: bool = False) -> None:
+    def __init__(self, *, plain: bool = False, lists: Collection[str] = ()) -> None:
         self.plain = plain
         self.frames: dict[str, Any] = {}
-        lists = {"tags": tags, "queues": queues, "issues": issues}
-        self._lists = [name for name, wanted in lists.items() if wanted]
+        self._lists = [name for name in _MEMBERS if name in lists]
         self._added: list[str] = []
         self._source = self._base()
         self._where: list[str] = []

@@ -7,7 +7,6 @@ up, never tried: importing it would cost the notebook's kernel seconds and hundr
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -255,16 +254,12 @@ def _embeddings(workspace: Workspace) -> list[str]:
 def _learned(workspace: Workspace) -> list[str]:
     """The networks that were trained here with labels, the latest first: they can predict."""
     known = models_used.listing(workspace.database).select(["model", "kind", "details"]).to_pylist()
-    trained = [one["model"] for one in known if one["kind"] == "learned" and _has_classes(one["details"])]
+    trained = [
+        one["model"]
+        for one in known
+        if one["kind"] == "learned" and models_used.details_of(one["details"]).get("classes")
+    ]
     return list(dict.fromkeys(reversed(trained)))
-
-
-def _has_classes(details: str) -> bool:
-    try:
-        known = json.loads(details)
-    except (ValueError, RecursionError):
-        return False  # a stranger's file may hold anything
-    return isinstance(known, dict) and bool(known.get("classes"))
 
 
 def _has_labels(workspace: Workspace) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dataide.errors import ActionError
-from dataide.find import linear_probe
+from dataide.find import active, linear_probe
 from dataide.find.active import BY_SCORE, STRATEGIES, Doubts, duplicate_distance, pick, score, usable
 from dataide.find.suggesting import shares_of, suggest, weigh
 
@@ -217,3 +217,10 @@ def test_odd_input_has_a_clear_answer():
         with pytest.raises(ActionError, match="stopped"):
             pick(by, 5, np.arange(300), vectors=rows, doubts=Doubts(given=np.stack([odd, odd])), labelled=np.arange(3),
                  stop=lambda: True)  # fmt: skip
+
+
+def test_more_than_a_strategy_compares_is_as_many_as_it_compares(monkeypatch):
+    monkeypatch.setitem(active._MOST, "typiclust", 50)
+    rows, _ = kinds(200, 0.8)
+    found, _ = pick("typiclust", 80, np.arange(200), vectors=rows)
+    assert len(np.unique(found)) == len(found) == 50

@@ -14,6 +14,7 @@ from dataide.api import Session
 from dataide.core.actions import from_wire
 from dataide.core.codes import Bars
 from dataide.core.issue_actions import AcceptProposals, RejectIssues
+from dataide.core.predicate import PSEUDO, parse
 from dataide.errors import ActionError, FilterError
 from dataide.storage import issues
 from dataide.storage.issues import Found
@@ -63,6 +64,12 @@ def test_the_same_in_plain_sql(session: Session, tmp_path: Path) -> None:
     session.close()
     with duckdb.connect(str(tmp_path / "pets.duckdb"), read_only=True) as plain:
         assert [row[0] for row in plain.sql(f"SELECT sample_id FROM ({sql})").fetchall()] == ["s2", "s3"]
+
+
+def test_a_filter_that_is_typed_may_name_issues(session: Session) -> None:
+    database = session.context.database
+    typed = parse("'label' in issues and brightness is null", {**database.columns(), **PSEUDO})
+    assert np.flatnonzero(typed.mask(database)).tolist() == session.where(issue="label").nos().tolist() == [2, 3]
 
 
 def test_filters_and_facets_follow_answers_and_labels(session: Session) -> None:

@@ -42,7 +42,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 MOST_IDS = 20
 MOST_CORNERS = 100
 MOST_VECTORS = 5_000
-_KEYWORDS = {"tags": "tag", "queues": "queue"}
+_KEYWORDS = {"tags": "tag", "queues": "queue", "issues": "issue"}
 
 
 def select(workspace: Workspace, ask: SelectAsk) -> Reply:
