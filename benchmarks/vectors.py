@@ -3,11 +3,14 @@
 Without torch and without pictures: random vectors of 512 numbers, committed 8,192 at a time as embedding does. Each
 search has a query of its own. "wrong" counts the answers that are not those of float64 over everything. "first" reads
 the vectors out of the session file; "reopened" is the first search after closing and opening again. "cpu" counts all
-threads. "memory_added" is without what is mapped from files, which the system may take back.
+threads. "memory_added" is without what is mapped from files, which the system may take back. "index" is the approximate
+one, over vectors in clumps as networks make them (those at random are all equally far from each other, which no graph
+can use): its recall is against the exact search.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 import tempfile
 import time
@@ -22,6 +25,7 @@ DIMENSION = 512
 COMMITTED = 8_192
 NEAREST = 100
 RUNS = 5
+INDEXED, INDEX_DIMENSION, INDEX_QUERIES = 200_000, 64, 50
 LIMITS = {
     "commit_100000_us_a_vector": 20,
     "search_100000_ms": 25,
@@ -36,7 +40,54 @@ def measure() -> dict[str, Any]:
     for count in (100_000, 1_000_000):
         with tempfile.TemporaryDirectory() as folder:
             figures |= {f"{name}_{count}_{unit}".rstrip("_"): value for (name, unit), value in run(Path(folder), count)}
+    with tempfile.TemporaryDirectory() as folder:
+        figures |= index(Path(folder), INDEXED)
     return {**figures, "limits": LIMITS}
+
+
+def index(folder: Path, count: int) -> dict[str, Any]:
+    """Builds the approximate index of vectors in clumps, and compares it with the exact search."""
+    if importlib.util.find_spec("usearch") is None:
+        return {"index": "usearch is not installed"}
+    from dataide.find import near_index
+    from dataide.find.neighbours import nearest
+    from dataide.storage.database import Database
+
+    random = np.random.default_rng(0)
+    axes, middles = random.standard_normal((24, INDEX_DIMENSION)), random.standard_normal((1_000, 24))
+    database = Database(folder / "index.duckdb")
+    with database.write() as cursor:
+        cursor.execute(
+            "INSERT INTO data.sample (sample_no, sample_id, media, added_at) "
+            "SELECT i, 's' || i, '', now()::TIMESTAMP FROM range(?) t(i)",
+            [count],
+        )
+    queries = np.empty((0, INDEX_DIMENSION), np.float32)
+    for start in range(0, count, COMMITTED):
+        many = min(COMMITTED, count - start)
+        around = middles[random.integers(0, len(middles), many)] + 0.5 * random.standard_normal((many, 24))
+        rows = (around @ axes + 0.5 * random.standard_normal((many, INDEX_DIMENSION))).astype(np.float32)
+        committed(database, start, rows)
+        queries = rows[:INDEX_QUERIES] if not len(queries) else queries
+    wall, cpu, report = timed(lambda: near_index.build(database, "bench"))
+    near_index.approximate(database, "bench", queries[0], NEAREST, None)
+    found, times = [], []
+    for query in queries:
+        taken, _, (nos, _) = timed(partial(near_index.approximate, database, "bench", query, NEAREST, None))
+        exact = nearest(database, "bench", query, NEAREST)[0]
+        found.append(float(np.isin(exact, nos).mean()))
+        times.append(taken)
+    database.close()
+    name = f"index_{count}"
+    return {
+        f"{name}_build_s": round(wall, 1),
+        f"{name}_build_cpu_s": round(cpu, 1),
+        f"{name}_mib": round(report.size_mib),
+        f"{name}_look": report.look,
+        f"{name}_search_ms": round(statistics.median(times) * 1e3, 1),
+        f"{name}_recall": round(statistics.mean(found), 4),
+        f"{name}_recall_said": round(report.recall, 4),
+    }
 
 
 def run(folder: Path, count: int) -> list[tuple[tuple[str, str], float]]:
@@ -103,7 +154,7 @@ def committed(database: Any, start: int, rows: np.ndarray) -> tuple[float, float
         lot = rows[at : at + COMMITTED]
         with database.write() as cursor:
             if known is None:
-                known = vectors.create(cursor, "bench", "bench/1", DIMENSION)
+                known = vectors.create(cursor, "bench", "bench/1", rows.shape[1])
                 database.rebuild_views(cursor)
             nos = np.arange(start + at, start + at + len(lot))
             vectors.store(cursor, known, nos, np.ones(len(lot)), lot)

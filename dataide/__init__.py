@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from dataide.api import Session, demo, open
     from dataide.core.journal import Event
     from dataide.errors import DataideError
+    from dataide.review.linters import linter
     from dataide.views import View
 
-__all__ = ["DataideError", "Event", "Session", "View", "demo", "open"]
+__all__ = ["DataideError", "Event", "Session", "View", "demo", "linter", "open"]
 
 _HOMES = {
     "open": "dataide.api",
@@ -21,6 +22,7 @@ _HOMES = {
     "Session": "dataide.api",
     "View": "dataide.views",
     "Event": "dataide.core.journal",
+    "linter": "dataide.review.linters",
     "DataideError": "dataide.errors",
 }
 

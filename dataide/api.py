@@ -14,13 +14,14 @@ from dataide.core.choosing import chosen
 from dataide.core.context import Context
 from dataide.core.opening import Registry, author_name, placed
 from dataide.core.selection import Mode
-from dataide.core.vectors import Vectors
-from dataide.formats.objects_in import ObjectWaysIn
+from dataide.core.vectors import Vectors, named
 from dataide.formats.ways_in import WaysIn
 from dataide.storage import listings, models_used, runs
 from dataide.storage.arrow import Result, read
 from dataide.storage.database import Database
 from dataide.views import View
+from dataide.widgets.autotagging import Autotagging
+from dataide.widgets.found_objects import ObjectWays
 from dataide.widgets.warm import in_notebook, warm_up
 from dataide.widgets.workspace import Workspace
 
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from dataide.core.journal import Event
+    from dataide.find.asking import Suggested
     from dataide.find.finding import IssueReport
     from dataide.find.issue_list import Issues
+    from dataide.find.near_index import IndexReport
     from dataide.find.own_places import PlacesReport
     from dataide.find.projection import ProjectReport
     from dataide.inference.embedding import EmbedReport
@@ -42,15 +45,17 @@ if TYPE_CHECKING:
     from dataide.inference.kernel import Kernel
     from dataide.inference.learning import LearnReport
     from dataide.inference.predicting import PredictReport
+    from dataide.review.lint_report import LintReport
     from dataide.storage.issues import State
     from dataide.widgets.facets import Facets
+    from dataide.widgets.fix import Fix
     from dataide.widgets.grid import Grid
     from dataide.widgets.inspector import Inspector
     from dataide.widgets.scatter import Scatter
     from dataide.widgets.workbench import Workbench
 
 
-class Session(WaysIn, ObjectWaysIn):
+class Session(WaysIn, ObjectWays, Autotagging):
     """One dataset: a DuckDB file with samples, labels, tags, queues, vectors and every decision.
 
     Make one with `dataide.open(path)`.
@@ -209,6 +214,18 @@ class Session(WaysIn, ObjectWaysIn):
 
         return Issues(self.context, kind, state)
 
+    def lint(self, rules: Any = None, **options: Any) -> LintReport | Job[LintReport]:
+        """Runs rules over the objects and labels of all samples; see `View.lint`."""
+        return self._all().lint(rules, **options)
+
+    def rank(self, by: str, **options: Any) -> View:
+        """All samples by how much their labels would teach a model; see `View.rank`."""
+        return self._all().rank(by, **options)
+
+    def suggest(self, n: int, by: str = "auto", **options: Any) -> Suggested | View | Job[Any]:
+        """Chooses what to label next and queues it: session.suggest(50, balance="split"); see `View.suggest`."""
+        return self._all().suggest(n, by, **options)
+
     @property
     def runs(self) -> Result:
         """What models said: run, task, samples, stale, revision, classes, columns, made_at; a stale result is of an
@@ -266,6 +283,12 @@ class Session(WaysIn, ObjectWaysIn):
         """The samples most similar to a sample id, a View, a picture or a text, best first; see `View.similar`."""
         return self._all().similar(to, k, **options)
 
+    def index(self, embedding: str | None = None, *, wait: bool = True) -> IndexReport | Job[IndexReport]:
+        """Builds an index for tens of millions of vectors, for similar(…, exact=False); see `dataide.find.near_index`."""
+        from dataide.find.near_index import build
+
+        return build(self.context.database, named(self.context, embedding), wait=wait)
+
     def vectors(self, name: str | None = None) -> Vectors:
         """The vectors of an embedding: sample_id, vector."""
         return Vectors(self.context, name)
@@ -305,6 +328,12 @@ class Session(WaysIn, ObjectWaysIn):
         from dataide.widgets.facets import Facets
 
         return Facets(self.context, **options)
+
+    def fix(self, kind: str | None = None, **options: Any) -> Fix:
+        """Issues beside what they propose, to accept or reject: fix("label"); None for the kind with most open ones."""
+        from dataide.widgets.fix import Fix
+
+        return Fix(self.context, kind=kind, **options)
 
     def inspect(self, sample_id: str | None = None, **options: Any) -> Inspector:
         """One sample in full, with its history."""

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import numpy as np
-
 from dataide.core import view as core_view
-from dataide.core.actions import samples
 from dataide.core.vectors import named
-from dataide.errors import ActionError, ModelError
+from dataide.errors import ModelError
 from dataide.storage import listings
 from dataide.storage.samples import with_pictures
 from dataide.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
+    from dataide.core.object_views import ObjectView
+    from dataide.find.asking import Suggested
     from dataide.find.finding import IssueReport
     from dataide.find.projection import ProjectReport
-    from dataide.formats.objects_in import Objects
     from dataide.formats.progress import Listener
     from dataide.inference.embedding import EmbedReport
     from dataide.inference.enriching import EnrichReport
@@ -29,6 +26,9 @@ if TYPE_CHECKING:
     from dataide.inference.kernel import Kernel
     from dataide.inference.learning import LearnReport
     from dataide.inference.predicting import PredictReport
+    from dataide.review.lint_report import LintReport
+    from dataide.review.own_rules import Rule
+    from dataide.widgets.found_objects import FoundObjects
 
 Done = TypeVar("Done")
 
@@ -182,8 +182,8 @@ class View(core_view.View):
         """Looks for what is suspicious among these samples; `session.issues()` has what was found.
 
         Args:
-            kinds: "label", "ambiguous", "imbalance", "near_duplicate", "leak", "outlier", "box", kinds of quality or
-                "quality" for all of them; None for all that can be looked for.
+            kinds: "label", "ambiguous", "imbalance", "near_duplicate", "leak", "outlier", "box", "linter", kinds of
+                quality or "quality" for all of them; None for all that can be looked for.
             reference: samples that are as they should be, for outliers.
             progress: False for silence.
             wait: False returns a Job at once.
@@ -194,22 +194,130 @@ class View(core_view.View):
             ModelError: there is no such kind, embedding or run, or what a kind needs cannot be had.
         """
         from dataide.find.finding import find_issues
+        from dataide.widgets.linter_issues import further
 
         context, nos = self._context, self.nos()
         if "kernel" not in options:
             options["kernel"] = _kernel(context, "local", "auto", None)
         if reference is not None:
             options["reference"] = reference.nos()
+        options["further"] = further(context, kinds)
         job: Any = find_issues(context.database, context.media, nos, kinds, wait=False, **options)
         done: IssueReport | Job[IssueReport] = _shown(job, len(nos), progress, wait)
         return done
 
-    @property
-    def objects(self) -> Objects:
-        """The boxes, masks and keypoints on these samples."""
-        from dataide.formats.objects_in import Objects
+    def rank(
+        self,
+        by: str,
+        *,
+        run: str | Sequence[str] | None = None,
+        embedding: str | None = None,
+        n: int | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """These samples by how much their labels would teach a model, the most first, with a column `rank_score`.
 
-        return Objects(self._context).of(self)
+        Those that nothing is known of are left out. A probe has seen the labels that it ranks; a run has not.
+
+        Args:
+            by: "uncertainty", "margin", "entropy", "disagreement", "badge", "coreset", "typiclust" or "random"; the
+                last four know no score.
+            run: of a classifier, or several for "disagreement"; without, probes are trained on the session's labels.
+            embedding: whose vectors; by default "auto", else the latest.
+            n: how many; None for all. "badge", "coreset" and "typiclust" choose a batch among those without a label,
+                of 100 unless n says otherwise.
+            seed: of what is drawn at random.
+
+        Raises:
+            ActionError: there is no such strategy, or too few labels.
+            ModelError: there is no such run or embedding, or none that the strategy needs.
+        """
+        from dataide.find import asking
+
+        nos = self.nos()
+        job = asking.rank(self._context, nos, by, run=run, embedding=embedding, n=n, seed=seed)
+        ranked, scores = job.complete()
+        columns = {"rank_score": scores} if len(scores) else {}
+        return self._with().ranked(ranked, f"by {by}" if by != "random" else "at random", **columns)
+
+    def suggest(
+        self,
+        n: int,
+        by: str = "auto",
+        *,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> Suggested | View | Job[Any]:
+        """Chooses what to label next among these samples, without near duplicates, and queues it: one decision.
+
+        Args:
+            n: how many.
+            by: a strategy of `rank`, or "auto": by margin where the labels so far say that a model's doubts mean
+                something, else at random, and the report says why.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: balance= a column over whose values labels and suggestions shall be as even as can be, queue=
+                its name ("to label"; None only returns the View), run=, embedding=, seed= as in `rank`.
+
+        Raises:
+            ActionError: nothing is left to suggest, or a strategy lacks what it needs.
+            ModelError: there is no such run or embedding.
+        """
+        from dataide.find import asking
+
+        nos = self.nos()
+        job = asking.suggest(self._context, nos, n, by=by, **options)
+        done: Suggested | View | Job[Any] = _shown(job, len(nos), progress, wait)
+        return done
+
+    def lint(
+        self,
+        rules: str | Rule | Sequence[str | Rule] | None = None,
+        *,
+        objects: ObjectView | None = None,
+        vocabulary: Sequence[str] | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+    ) -> LintReport | Job[LintReport]:
+        """Runs rules over these samples and their objects: doubled, empty, oversized or misplaced boxes, odd labels …
+
+        `di.linter` adds rules of one's own. The report is a table, and report.repair() does what it proposes.
+
+        Args:
+            rules: names of rules, or rules of one's own, to keep to; None for all.
+            objects: only findings about these: objects=session.objects.label("dog").
+            vocabulary: the labels that are allowed; by default, for objects, those that came with a COCO file.
+            progress: False for silence.
+            wait: False returns a Job at once.
+
+        Raises:
+            LinterError: there is no such rule.
+        """
+        from dataide.inference.job import Job
+        from dataide.review.linting import checked_rules, lint_session
+
+        nos, context = self.nos(), self._context
+        checked_rules(rules)
+
+        def work(job: Job[LintReport]) -> LintReport:
+            report = lint_session(
+                context, nos, rules, among=objects, vocabulary=vocabulary,
+                say=lambda sentence: job.advance(0, 1, sentence), stop=lambda: job.cancelled,
+            )  # fmt: skip
+            job.advance(1, 1, "linted")
+            return report
+
+        job = Job(work, verb="Linting", owner=context.database)
+        job.counts = False
+        return _shown(job, len(nos), progress, wait)
+
+    @property
+    def objects(self) -> FoundObjects:
+        """The boxes, masks and keypoints on these samples."""
+        from dataide.widgets.found_objects import FoundObjects
+
+        return FoundObjects(self._context).of(self)
 
     def _infer(
         self,
@@ -266,55 +374,36 @@ class View(core_view.View):
         to: Any = None,
         k: int | None = None,
         *,
+        unlike: Any = None,
+        box: Sequence[float] | None = None,
         text: str | None = None,
         embedding: str | None = None,
         model: Any = None,
+        exact: bool = True,
     ) -> Self:
-        """The samples most similar to a sample, a picture or a text, best first, with a column `similarity`.
+        """The samples most similar to examples, a region or a text, best first, with a column `similarity`.
 
         Args:
-            to: a sample id, a View (their mean), a path, encoded bytes, a PIL picture or an array; any other string is
-                a text, where the model reads texts.
+            to: a sample id, a View, a path, encoded bytes, a PIL picture, an array, or a list of these; any other
+                string is a text, where the model reads texts.
             k: how many; None for all.
+            unlike: what it should not be like, given as `to`.
+            box: left, top, width, height in px: similar to this region of the one sample `to`.
             text: a text, also where a sample or file has that name.
             embedding: whose vectors; by default "auto", else the latest.
-            model: what the embedding was made with, for a picture or text that is no sample, where this session has
-                not embedded with it.
+            model: what the embedding was made with, for what is no sample, where this session has not embedded with it.
+            exact: False asks the index of session.index(), which is quick for tens of millions and may miss some.
 
         Raises:
-            ActionError: nothing to be similar to was given, or two things.
+            ActionError: nothing to be similar to was given, or two things, or examples that take each other away.
             UnknownSample: there is no such sample, file or text that a model reads.
-            ModelError: the model of the embedding is asked for, cannot be had, or failed.
+            ModelError: the model of the embedding is asked for, cannot be had, or failed; or there is no index.
         """
-        from dataide.find.neighbours import for_words, mean_vector, nearest, query_vector, text_vector
+        from dataide.find.similarity import similar
 
-        if (to is None) == (text is None):
-            raise ActionError(
-                "similar() takes a sample, View, picture or text, and one of them.",
-                hint="session.similar('a sample id'), or session.similar(text='a red car').",
-            )
-        database, name = self._context.database, named(self._context, embedding)
-        among = self.mask()
-        if isinstance(to, core_view.View):
-            asked = to.nos()
-            vector, said = mean_vector(database, name, asked), samples(len(asked))
-        else:
-            from dataide.inference.embedding import remembered
-            from dataide.inference.kernel import kernel_of
-
-            models, no = remembered(self._context), None
-            if embedding is None:
-                name = for_words(database, name, to, text, model, models)
-            known: dict[str, Any] = {"model": model, "remembered": models.get(name), "kernel": kernel_of(self._context)}
-            if text is not None:
-                vector = text_vector(database, name, text, **known)
-            else:
-                vector, no = query_vector(database, name, to, **known)
-            asked = np.asarray([] if no is None else [no], dtype=np.uint32)
-            said = text or (str(to) if isinstance(to, str | os.PathLike) else "a picture")
-        among[asked[asked < len(among)]] = False  # everything is most similar to itself
-        nos, similarity = nearest(database, name, vector, k, among)
-        return self._with().ranked(nos, f"similar to {said}", similarity=similarity)
+        asked: dict[str, Any] = {"unlike": unlike, "box": box, "text": text, "embedding": embedding, "model": model}
+        found = similar(self._context, to, k, among=self.mask(), exact=exact, **asked)
+        return self._with().ranked(found.nos, found.said, similarity=found.similarity)
 
 
 def _kernel(context: Context, engine: str, device: str, address: str | None) -> Kernel:

@@ -19,7 +19,7 @@ const watch = process.argv.includes("--watch");
 
 const KB = 1024;
 // The scatter plot carries, deflated, the module that its worker runs.
-const BUDGETS = { hub: 60 * KB, scatter: 80 * KB };
+const BUDGETS = { hub: 84 * KB, scatter: 80 * KB, workbench: 48 * KB };
 const PANEL_BUDGET = 44 * KB;
 
 /** Bundle name -> the folder with its index.ts and style.css. */

@@ -262,8 +262,17 @@ def from_wire(verb: str, arguments: Mapping[str, Any]) -> Action:
 
         if (action := issue_actions.from_wire(verb, arguments)) is not None:
             return action
+        from dataide.core import mark_actions  # likewise
+
+        if (action := mark_actions.from_wire(verb, arguments)) is not None:
+            return action
     except KeyError as error:
         raise ActionError(f"The action {verb} needs {error.args[0]}.") from None
+    if verb == "repair_objects":
+        from dataide.core import repairs  # likewise
+
+        if (action := repairs.from_wire(verb, arguments)) is not None:
+            return action
     if verb.endswith("_objects"):
         from dataide.core import object_actions  # needs this module
 

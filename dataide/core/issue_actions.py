@@ -51,9 +51,15 @@ class AcceptProposals(AboutIssues):
             )
 
     def apply(self, cursor: Cursor, event: int, columns: Mapping[str, str]) -> int:
+        if issues.CURES[self.kind] == issues.OBJECTS:
+            from dataide.core import repairs  # which knows the base of all actions
+
+            return repairs.accept(cursor, event, self.kind)
         return issues.accept(cursor, event, self.kind)
 
     def done(self, count: int) -> str:
+        if issues.CURES[self.kind] == issues.OBJECTS:
+            return f"Repaired {count:,} object{'' if count == 1 else 's'} as proposed ({_said(self.kind)})"
         if issues.CURES[self.kind] == "label":
             return f"Relabelled {samples(count)} as proposed ({_said(self.kind)})"
         return f"Excluded {samples(count)} as proposed ({_said(self.kind)})"

@@ -141,6 +141,11 @@ class MoveObjects(ObjectAction):
                     moved[place["object_no"]] = json.dumps(_moved(place, box))
             return objects_journal.move(cursor, event, list(moved), list(moved.values())) if moved else 0
 
+    @staticmethod
+    def moved(place: Mapping[str, Any], box: Sequence[float]) -> dict[str, Any]:
+        """All that moves with an object into a box, as values of JSON."""
+        return _moved(place, box)
+
     def arguments(self) -> dict[str, Any]:
         return {"boxes": self.boxes.tolist()} if len(self.boxes) == 1 else {}
 

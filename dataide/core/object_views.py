@@ -46,7 +46,16 @@ class Of:
     view: View
 
 
-Step = Where | OrderBy | Take | Shuffle | Among | Of
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Keeps these objects, the most similar first, with their similarities as a column."""
+
+    nos: NDArray[np.uint32]
+    similarity: NDArray[np.float32]
+    sentence: str
+
+
+Step = Where | OrderBy | Take | Shuffle | Among | Of | Ranked
 
 
 class ObjectView(Frames):
@@ -76,10 +85,10 @@ class ObjectView(Frames):
         """
         steps: list[Step] = []
         if text is not None:
-            steps.append(Where(_parsed(text)))
+            steps.append(Where(_parsed(text, self.columns)))
         for name, value in equals.items():
-            known = _column(name)
-            predicate = _parsed(equality_text(known, value, object_tables.COLUMNS[known]))
+            known = _column(name, self.columns)
+            predicate = _parsed(equality_text(known, value, self.columns[known]), self.columns)
             # For people a plain name needs no quotes.
             steps.append(Where(replace(predicate, text=predicate.text.replace(name_of(known), known))))
         return self._with(*steps)
@@ -120,7 +129,11 @@ class ObjectView(Frames):
 
     def order_by(self, *columns: str, descending: bool = False) -> Self:
         """Orders by columns; "-area_px" begins with the highest, and no value comes last."""
-        return self._with(ordered_by(columns, descending, object_tables.COLUMNS, "area_px"))
+        return self._with(ordered_by(columns, descending, self.columns, "area_px"))
+
+    def ranked(self, nos: NDArray[np.uint32], similarity: NDArray[np.float32], sentence: str) -> Self:
+        """Keeps the objects with these numbers, the most similar first, with a column `similarity`."""
+        return self._with(Ranked(np.asarray(nos, np.uint32), np.asarray(similarity, np.float32), sentence))
 
     def take(self, count: int) -> Self:
         """Keeps the first `count` objects."""
@@ -161,7 +174,7 @@ class ObjectView(Frames):
     def arrays(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Columns of numbers and text as numpy arrays, in order; no value is NaN, None or masked. Loads no pandas."""
         query = self._compiled()
-        sql = query.sql(", ".join(name_of(_column(name)) for name in columns))
+        sql = query.sql(", ".join(name_of(_column(name, self.columns)) for name in columns))
         try:
             with self._context.database.query(sql, frames=query.frames) as cursor:
                 return dict(cursor.fetchnumpy())
@@ -180,7 +193,7 @@ class ObjectView(Frames):
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The objects as an Arrow table, with all columns or these."""
         query = self._compiled()
-        chosen = [_column(name) for name in columns] if columns is not None else list(object_tables.COLUMNS)
+        chosen = [_column(name, self.columns) for name in columns] if columns is not None else list(self.columns)
         if columns is None:
             chosen = [name for name in chosen if name not in ("object_no", "sample_no", "excluded")]
         try:
@@ -195,7 +208,8 @@ class ObjectView(Frames):
         if not self._steps:
             return object_query.label_counts(self._context.database)
         query = self._compiled()
-        inner = query.sql("label", ordered=False)
+        first = any(isinstance(step, Take | Shuffle) for step in self._steps)  # which these are, the order says
+        inner = query.sql("label", ordered=first)
         sql = f"SELECT label, count(*) FROM ({inner}) GROUP BY label ORDER BY count(*) DESC, label"
         try:
             with self._context.database.query(sql, frames=query.frames) as cursor:
@@ -212,7 +226,8 @@ class ObjectView(Frames):
     @property
     def columns(self) -> dict[str, str]:
         """Name and SQL type of each column."""
-        return dict(object_tables.COLUMNS)
+        ranked = any(isinstance(step, Ranked) for step in self._steps)
+        return object_tables.COLUMNS | ({"similarity": "FLOAT"} if ranked else {})
 
     @property
     def sql(self) -> str:
@@ -290,6 +305,8 @@ class ObjectView(Frames):
                     query.among(step.column, step.nos, database)
                 case Of(view):
                     query.among("sample_no", view.nos(), database)
+                case Ranked():
+                    query.ranked(step.nos, step.similarity)
         return query
 
     def _described(self) -> str:
@@ -305,15 +322,15 @@ class ObjectView(Frames):
                     words.append(f", the first {count:,}")
                 case Shuffle(count, seed):
                     words.append(f", {count:,} at random (seed {seed})")
-                case Among():
+                case Among() | Ranked():
                     words.append(f" {step.sentence}")
                 case Of(view):
                     words.append(f" of {view.sentence}")
         return "".join(words)
 
 
-def _parsed(text: str) -> Predicate:
-    predicate = parse(text, object_tables.COLUMNS)
+def _parsed(text: str, columns: Mapping[str, str]) -> Predicate:
+    predicate = parse(text, dict(columns))
     if lists := predicate.columns & set(PSEUDO):
         raise FilterError(
             f"Objects have no {sorted(lists)[0]}.",
@@ -322,9 +339,9 @@ def _parsed(text: str) -> Predicate:
     return predicate
 
 
-def _column(name: str) -> str:
+def _column(name: str, columns: Mapping[str, str]) -> str:
     try:
-        return column_named(name, object_tables.COLUMNS)
+        return column_named(name, dict(columns))
     except UnknownColumn as error:
         error.message = f"Objects have no column {name!r}."
         raise error from None

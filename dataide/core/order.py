@@ -17,6 +17,7 @@ from .codes import LISTS, Array, Codes
 from .grouping import Grouped, Section, grouped, refused_group
 from .ranks import Ranks
 from .selection import fitted
+from .severity import check_kind, most_severe
 
 if TYPE_CHECKING:
     from dataide.storage.database import Database
@@ -32,13 +33,17 @@ NEAR = 10_000
 
 @dataclass(frozen=True)
 class Sort:
-    """How the grid is sorted: by arrival, by a column, or by similarity to something (`token` names the ranking)."""
+    """How the grid is sorted: by arrival, by a column, by similarity to something, or by the severity of issues.
+
+    `token` names the ranking by similarity, `kind` the kind of issues; None for all kinds.
+    """
 
     by: str = "added"
     column: str | None = None
     token: str | None = None
     label: str = ""
     descending: bool = False
+    kind: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +159,7 @@ class Orders:
         Raises:
             UnknownColumn: there is no such column.
             StaleOrder: the similarity ranking is no longer kept.
+            ActionError: this kind of issue was not looked for.
         """
         if sort.by == "column":
             columns = self._database.columns()
@@ -161,8 +167,10 @@ class Orders:
                 raise unknown_column(str(sort.column), columns)
         if sort.by == "similar" and sort.token not in self._rankings:
             raise StaleOrder("This ranking by similarity is gone.", hint="Choose the samples again and press S.")
-        if sort.by == "similar":
-            self._selection.follow()  # what is similar to the selection comes right behind its best
+        if sort.by == "issue":
+            check_kind(self._database, sort.kind)
+        if sort.by in ("similar", "issue"):
+            self._selection.follow()  # the best match, or the worst issue, is what one wants to see first
         with self._lock:
             self._sort = sort
         self._changes.notify("sort")
@@ -245,10 +253,13 @@ class Orders:
         sort = self._sort
         if sort.by == "added" and not sort.descending:
             return None
-        key = (sort, count if sort.by != "column" else self._codes.version(str(sort.column)))
+        column = {"column": str(sort.column), "issue": "issues"}.get(sort.by)
+        key = (sort, count, None if column is None else self._codes.version(column))
         if self._sorted is None or self._sorted[0] != key:
             if sort.by == "added":
                 made = np.arange(count, dtype=np.uint32)[::-1]
+            elif sort.by == "issue":
+                made = _ranked(most_severe(self._database, sort.kind), count, descending=sort.descending)
             elif sort.by == "similar":
                 made = _ranked(self._rankings[str(sort.token)], count, descending=sort.descending)
             else:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from dataide.storage.database import Database
 
+    from .object_points import ObjectPoints
+
 # A page holds so many points; of more it gets the first ones, which are a fair sample.
 MOST_POINTS = 20_000_000
 
@@ -174,6 +176,10 @@ class Points:
             bits[start // 8 : -(-stop // 8)] = np.packbits(mask[self.samples(start, stop)], bitorder="little")
         return shortest(bits, self.held)
 
+    def own(self, mask: Array) -> Array:
+        """A mask over samples as one over what the points are: here the same."""
+        return mask
+
     # Shapes ----------------------------------------------------------------------------------------------------
 
     def in_polygon(self, corners: Array) -> Caught:
@@ -300,6 +306,8 @@ class Places:
         self._epoch = 0  # grows with each write that may have moved a point
         self._projections: tuple[int, list[Projection]] | None = None
         self._points: dict[str, tuple[int, tuple[int, str], Points]] = {}
+        self._object_maps: tuple[int, list[Projection]] | None = None
+        self._objects: dict[str, tuple[int, ObjectPoints]] = {}
         self.colorings = Colorings(database, codes)
 
     def projections(self) -> list[Projection]:
@@ -309,6 +317,30 @@ class Places:
             if self._projections is None or self._projections[0] != self._epoch:
                 self._projections = (self._epoch, _projections(self._database))
             return self._projections[1]
+
+    def object_maps(self) -> list[Projection]:
+        """All maps of objects, the newest first; what is asked for without a name is one of samples."""
+        from .object_points import projections  # that module knows this one
+
+        with self._lock:
+            self._look()
+            if self._object_maps is None or self._object_maps[0] != self._epoch:
+                self._object_maps = (self._epoch, projections(self._database))
+            return self._object_maps[1]
+
+    def _of_objects(self, projection: Projection) -> ObjectPoints:
+        """The points of a map of objects, read again after each decision: one may have been deleted."""
+        from .object_points import ObjectPoints
+
+        revision = self._database.revision
+        known = self._objects.get(projection.name)
+        if known is None or known[0] != revision:
+            made = ObjectPoints.read(self._database, projection.name)
+            kept = made if known is None or known[1].places != made.places else known[1]
+            known = self._objects[projection.name] = (revision, kept)
+            while len(self._objects) > 2:
+                self._objects.pop(next(iter(self._objects)))
+        return known[1]
 
     def _look(self) -> None:
         # Decisions (a tag, a label) leave the places alone; an import or a projection may not.
@@ -321,7 +353,7 @@ class Places:
         Raises:
             DataideError: there is none, or none of that name.
         """
-        projections = self.projections()
+        projections = self.projections() or self.object_maps()
         if not projections:
             raise DataideError(
                 "This session has no projection yet.",
@@ -330,7 +362,7 @@ class Places:
             )
         if name is None:
             return projections[0]
-        for projection in projections:
+        for projection in [*projections, *self.object_maps()]:
             if projection.name == name:
                 return projection
         raise DataideError(
@@ -346,6 +378,8 @@ class Places:
         """
         with self._lock:
             projection = self.find(name)
+            if projection in self.object_maps():
+                return self._of_objects(projection)
             known = self._points.get(projection.name)
             if known is not None and known[0] == self._epoch and not known[2].failed:
                 return known[2]
@@ -384,6 +418,8 @@ class Places:
     def where(self, name: str | None, nos: Sequence[int]) -> list[list[float] | None]:
         """Where these samples lie; None for one without a place."""
         projection = self.find(name)
+        if projection in self.object_maps():
+            return self._of_objects(projection).places_of(nos)
         return plot_building.places_of(self._database, projection.number, nos)
 
 

@@ -50,8 +50,8 @@ class Touched:
         with database.query(_FIELDS, since) as cursor:
             fields = frozenset(_OF_FIELD.get(field, field) for (field,) in cursor.fetchall())
         self.revision, self._event = revision, int(last)
-        # An issue about a label is none of another one.
-        return fields | {"issues"} if "label" in fields else fields
+        # An issue about a label, or about objects, is none of others.
+        return fields | {"issues"} if fields & {"label", "objects"} else fields
 
 
 class Versions:

@@ -39,7 +39,7 @@ STRATEGIES = (*BY_SCORE, "badge", *BY_VECTORS, "random")
 
 BLOCK_ROWS = 1 << 15
 # The most of a pool that samples are compared within.
-_MOST = {"badge": 50_000, "coreset": 200_000, "typiclust": 20_000}
+MOST_COMPARED = {"badge": 50_000, "coreset": 200_000, "typiclust": 20_000}
 _MOST_LABELLED = 2_000
 _MOST_CLUSTERS = 500
 _TYPICAL_OF = 20
@@ -164,7 +164,7 @@ def pick(
         order, scores = pool[best], values[best]
     else:
         assert vectors is not None
-        some = pool if len(pool) <= _MOST[by] else random.choice(pool, _MOST[by], replace=False)
+        some = pool if len(pool) <= MOST_COMPARED[by] else random.choice(pool, MOST_COMPARED[by], replace=False)
         wanted = min(wanted, len(some))
         if by == "badge":
             assert doubts is not None

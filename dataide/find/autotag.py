@@ -27,16 +27,18 @@ from dataide.find.tag_estimates import Curve, Estimate, calibrate, likely_of, tr
 from dataide.find.tag_learning import (
     Background,
     Floats,
-    Learner,
+    Learned,
     Rows,
+    Wide,
     counts_of,
+    learned,
     product_with,
     unit,
     unit_mean,
-    worse,
 )
+from dataide.find.tag_vectors import UnitRows
 
-__all__ = ["Background", "Estimate", "Head", "Ranking", "rank"]
+__all__ = ["Background", "Estimate", "Head", "Ranking", "more", "rank"]
 
 # How many of the nearest stand in for positives, and at how many marks they have faded away.
 _PSEUDO, _PSEUDO_UNTIL = 20, 30
@@ -68,7 +70,7 @@ class Head:
         known = hashlib.sha256(self.weights.tobytes() + np.float64(self.bias).tobytes() + self.prototype.tobytes())
         object.__setattr__(self, "revision", known.hexdigest()[:12])
 
-    def score(self, vectors: Floats, *, stop: Callable[[], bool] = lambda: False) -> Floats:
+    def score(self, vectors: Floats | UnitRows, *, stop: Callable[[], bool] = lambda: False) -> Floats:
         """Scores in [0, 1], float32, N, of unit vectors (N x D), blockwise; 0 for what is not finite.
 
         Raises:
@@ -135,9 +137,29 @@ class Ranking:
         """The estimate at another threshold: for a handle that is dragged, without touching the samples again."""
         return self._curve.at(threshold)
 
+    @property
+    def curve(self) -> Curve:
+        """Counts and estimates by score, for whoever draws all thresholds at once."""
+        return self._curve
+
+
+def more(
+    vectors: Floats | UnitRows, ranking: Ranking, count: int, free: NDArray[np.bool_], seed: int = 0
+) -> tuple[Rows, list[str]]:
+    """Another number of samples to ask about than `rank` was told: rows (int64) and for each why, as in `Ranking`.
+
+    Args:
+        vectors: those that were ranked.
+        ranking: the round.
+        count: how many.
+        free: bool, N: which may be asked about; the marks should not.
+        seed: of what is drawn.
+    """
+    return _ask(vectors, ranking.scores, free & (ranking.scores > 0), ranking.best, count, seed)
+
 
 def rank(
-    vectors: Floats,
+    vectors: Floats | UnitRows,
     positives: NDArray[np.integer],
     negatives: NDArray[np.integer],
     *,
@@ -147,6 +169,7 @@ def rank(
     ask: int = 10,
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
+    learn: Callable[[Wide, Wide, Background, Rows, Floats, int], Learned] = learned,
 ) -> Ranking:
     """Learns from marks, scores every sample, and says what to ask next; see the module for the method.
 
@@ -160,6 +183,7 @@ def rank(
         ask: how many samples to ask about.
         seed: of what is drawn.
         stop: asked between blocks.
+        learn: `tag_learning.learned`, or who does the same in another process.
 
     Returns:
         A `Ranking`.
@@ -173,19 +197,14 @@ def rank(
     prototype = _prototype(vectors, positives, negatives, stop)
     marks = np.concatenate([positives, negatives])
     truth = np.concatenate([np.ones(len(positives)), np.zeros(len(negatives))])
-    learner = Learner(np.asarray(vectors[marks], np.float64), truth, background, marks)
-    held = learner.held_out(seed)
-    plain = held is not None and worse(held.pulled, held.prototype, truth)
-    base = unit_mean(learner.marks[truth > 0])
-    direction = base if plain else learner.direction(np.ones(len(truth), bool), prototype.astype(np.float64))
+    taught = learn(np.asarray(vectors[marks], np.float64), truth, background, marks, prototype, seed)
+    direction, base, out, centre, width = taught.direction, taught.base, taught.out, taught.centre, taught.width
     raw = product_with(vectors, direction.astype(np.float32), stop)
-    out = held.prototype if held is not None and plain else (held.pulled if held is not None else None)
-    centre, width = learner.scale(direction)
     trusted = trusted_marks(marks, truth, found)
     slope, offset = calibrate(out, truth, trusted, (raw[marks] - centre) / width)
     weights = (direction * (slope / width)).astype(np.float32)
     bias = float(offset - slope * centre / width)
-    head = Head(weights, bias, base.astype(np.float32), "prototype" if plain else "pulled", *counts_of(truth))
+    head = Head(weights, bias, base.astype(np.float32), "prototype" if taught.plain else "pulled", *counts_of(truth))
     scores = likely_of(raw * np.float32(slope / width) + np.float32(bias))
     free = np.isfinite(raw) if among is None else np.isfinite(raw) & among
     told = free.copy()
@@ -196,7 +215,9 @@ def rank(
     return Ranking(head, scores, asked, why, best, curve)
 
 
-def _marks(vectors: Floats, positives: NDArray[np.integer], negatives: NDArray[np.integer]) -> tuple[Rows, Rows]:
+def _marks(
+    vectors: Floats | UnitRows, positives: NDArray[np.integer], negatives: NDArray[np.integer]
+) -> tuple[Rows, Rows]:
     if vectors.ndim != 2:
         raise ActionError(f"Vectors are N x D, and these have the shape {vectors.shape}.")
     yes, no = (np.unique(np.asarray(rows, np.int64)) for rows in (positives, negatives))
@@ -219,7 +240,7 @@ def _marks(vectors: Floats, positives: NDArray[np.integer], negatives: NDArray[n
     )
 
 
-def _prototype(vectors: Floats, positives: Rows, negatives: Rows, stop: Callable[[], bool]) -> Floats:
+def _prototype(vectors: Floats | UnitRows, positives: Rows, negatives: Rows, stop: Callable[[], bool]) -> Floats:
     """The mean of the positives, drawn to what is most similar to it while there are few marks."""
     mean = unit_mean(np.asarray(vectors[positives], np.float64))
     faith = 0.5 * (1 - (len(positives) + len(negatives) - 10) / (_PSEUDO_UNTIL - 10))
@@ -239,7 +260,7 @@ def _prototype(vectors: Floats, positives: Rows, negatives: Rows, stop: Callable
 
 
 def _ask(
-    vectors: Floats, scores: Floats, free: NDArray[np.bool_], best: Estimate, ask: int, seed: int
+    vectors: Floats | UnitRows, scores: Floats, free: NDArray[np.bool_], best: Estimate, ask: int, seed: int
 ) -> tuple[Rows, list[str]]:
     """What to ask next: two fifths the best there are, two fifths near the threshold and unlike each other, and the
     rest spread over ranks around it, so that estimates do not rest on one place."""

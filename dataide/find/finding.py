@@ -84,6 +84,7 @@ def find_issues(
     again: bool = False,
     kernel: Kernel | None = None,
     seed: int = 0,
+    further: Sequence[Family] = (),
     progress: Progress | None = None,
     wait: bool = True,
 ) -> IssueReport | Job[IssueReport]:
@@ -103,6 +104,7 @@ def find_issues(
         again: also where nothing has changed.
         kernel: whose process embeds.
         seed: of what is drawn at random.
+        further: families of kinds beside those of this room.
         progress: called with (steps done, of so many, sentence): on the caller's thread, or, without waiting, on the
             job's.
         wait: False returns a Job at once.
@@ -112,7 +114,7 @@ def find_issues(
     """
     vectors.check_writable(database)
     known = _run(database, run) if run is not None else None
-    wanted = _wanted(kinds)
+    wanted = _wanted(kinds, [*KINDS, *(kind for family in further for kind in family.kinds)])
     if kinds is None and (known is None or known.task != DETECTION):
         wanted = [kind for kind in wanted if kind not in Boxes.kinds]
     if embedding is not None and embedding != AUTO and vectors.embedding(database, embedding) is None:
@@ -122,6 +124,7 @@ def find_issues(
         )
     work = _Finding(database, media, ascending(np.asarray(nos, np.uint32)), wanted, kinds is not None)
     work.embedding, work.run, work.again, work.kernel, work.seed = embedding, known, again, kernel, seed
+    work.families = (*FAMILIES, *further)
     work.reference = None if reference is None else ascending(np.asarray(reference, np.uint32))
     work.annotators = [column_named(name, database.columns()) for name in annotators]
     job = Job(work, verb="Looking for issues", owner=database)
@@ -133,20 +136,20 @@ def find_issues(
     return job
 
 
-def _wanted(kinds: Sequence[str] | str | None) -> list[str]:
+def _wanted(kinds: Sequence[str] | str | None, known: list[str]) -> list[str]:
     """The kinds that are meant, each once."""
     if kinds is None:
-        return list(KINDS)
+        return known
     given = [kinds] if isinstance(kinds, str) else list(kinds)
     wanted: list[str] = []
     for kind in given:
-        if kind not in KINDS and kind != QUALITY:
+        if kind not in known and kind != QUALITY:
             raise ModelError(
-                f"There is no kind of issue {kind!r}.", hint=did_you_mean(str(kind), [*KINDS, QUALITY]), code="no_kind"
+                f"There is no kind of issue {kind!r}.", hint=did_you_mean(str(kind), [*known, QUALITY]), code="no_kind"
             )
         wanted += issue_kinds.QUALITY_KINDS if kind == QUALITY else [kind]
     if not wanted:
-        raise ModelError("No kind of issue was asked for.", hint=f"There are: {', '.join(KINDS)}.", code="no_kind")
+        raise ModelError("No kind of issue was asked for.", hint=f"There are: {', '.join(known)}.", code="no_kind")
     return list(dict.fromkeys(wanted))
 
 
@@ -170,6 +173,7 @@ class _Finding:
     again: bool
     kernel: Kernel | None
     seed: int
+    families: tuple[Family, ...]
     annotators: list[str]
     reference: np.ndarray | None
 
@@ -188,7 +192,7 @@ class _Finding:
     def __call__(self, job: Job[IssueReport]) -> IssueReport:
         began = time.monotonic()
         self._job = job
-        chosen = {family: kinds for family in FAMILIES if (kinds := [k for k in family.kinds if k in self._kinds])}
+        chosen = {family: kinds for family in self.families if (kinds := [k for k in family.kinds if k in self._kinds])}
         self._steps = len(chosen) + 1
         self._say("reading labels")
         looked = issues.seen(self._database, self._nos)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dataide.core.choosing import chosen
 from dataide.core.issue_actions import AcceptProposals, RejectIssues, ReopenIssues
 from dataide.core.steps import cell
 from dataide.errors import ActionError, did_you_mean
-from dataide.storage import issues
+from dataide.storage import findings, issues
 from dataide.storage.arrow import Result
 from dataide.storage.issues import State
 
@@ -68,6 +73,11 @@ class Issues:
         said = f"with {self._said}" if len(nos) else f"without {self._said}"
         return self._context.view().ranked(nos, said, issue_score=score)
 
+    @property
+    def findings(self) -> Result:
+        """What linters and detectors found about objects, a row for each finding: object_id, rule, message, repair …"""
+        return Result(findings.listing(self._context.database, self.kind, self._states))
+
     def to_arrow(self) -> pa.Table:
         return issues.listing(self._context.database, self.kind, self._states)
 
@@ -88,31 +98,65 @@ class Issues:
 
     # Answering -------------------------------------------------------------------------------------------------
 
-    def accept(self, *, confidence: float = 0.0, score: float = 1.0) -> Event:
+    def chosen(
+        self, *, confidence: float = 0.0, score: float = 1.0, of: View | str | Sequence[str] | None = None
+    ) -> View:
+        """The samples with issues that are sure and severe enough.
+
+        Args:
+            confidence: of the proposal, at least.
+            score: at most: low is severe.
+            of: only of these samples: a View, ids, or one id.
+
+        Raises:
+            ActionError: no kind was named.
+            UnknownSample: an id is not there.
+        """
+        nos = self._chosen(self._one_kind("choose"), confidence, score, of)
+        return self._context.view().among(nos, f"with {self._said}")
+
+    def accept(
+        self, *, confidence: float = 0.0, score: float = 1.0, of: View | str | Sequence[str] | None = None
+    ) -> Event:
         """Does what they propose: each sample gets the label proposed for it, or a duplicate is left out.
 
         Args:
             confidence: of the proposal, at least.
             score: at most: low is severe.
+            of: only of these samples: a View, ids, or one id.
 
         Raises:
             ActionError: no kind was named, or one that proposes nothing.
+            UnknownSample: an id is not there.
         """
-        return self._answer(AcceptProposals(self._one_kind("accept")), confidence, score)
+        return self._answer(AcceptProposals(self._one_kind("accept")), confidence, score, of)
 
-    def reject(self, *, score: float = 1.0) -> Event:
+    def reject(
+        self, *, confidence: float = 0.0, score: float = 1.0, of: View | str | Sequence[str] | None = None
+    ) -> Event:
         """Says that these are all right. They are not asked about again.
 
-        That holds while the picture, and for issues of labels the label, stays the same.
+        That holds while the picture, and for issues of labels the label, stays the same. Arguments as of `accept`.
         """
-        return self._answer(RejectIssues(self._one_kind("reject")), 0.0, score)
+        return self._answer(RejectIssues(self._one_kind("reject")), confidence, score, of)
 
-    def reopen(self) -> Event:
+    def reopen(self, *, of: View | str | Sequence[str] | None = None) -> Event:
         """Takes rejections back: session.issues("label", state="rejected").reopen()."""
-        return self._answer(ReopenIssues(self._one_kind("reopen")), 0.0, 1.0)
+        return self._answer(ReopenIssues(self._one_kind("reopen")), 0.0, 1.0, of)
 
-    def _answer(self, action: AboutIssues, confidence: float, score: float) -> Event:
-        nos = issues.chosen(self._context.database, action.kind, self._states, confidence, score)
+    def _chosen(
+        self, kind: str, confidence: float, score: float, of: View | str | Sequence[str] | None
+    ) -> NDArray[np.uint32]:
+        nos = issues.chosen(self._context.database, kind, self._states, confidence, score)
+        if of is None:
+            return nos
+        among = chosen(self._context, of)
+        return nos[among[nos]] if among.dtype == np.bool_ else nos[np.isin(nos, among)]
+
+    def _answer(
+        self, action: AboutIssues, confidence: float, score: float, of: View | str | Sequence[str] | None
+    ) -> Event:
+        nos = self._chosen(action.kind, confidence, score, of)
         return self._context.journal.act(action, nos, target=f"{self._said}, {len(nos):,}")
 
     def _one_kind(self, verb: str) -> str:

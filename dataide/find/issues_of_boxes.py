@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dataide.find.families import Family, Materials, Say, Searched
+from dataide.find.issues_of_objects import box_findings
 from dataide.storage import evidence, runs
 from dataide.storage.issues import Found
 
@@ -19,6 +20,7 @@ class Boxes(Family):
 
     kinds = ("box",)
     sentence = "comparing boxes with those of the detector"
+    method = 2
 
     def hindrance(self, materials: Materials) -> str | None:
         if materials.detector is None:
@@ -76,7 +78,14 @@ class Boxes(Family):
         notes = []
         if len(places) < len(looked.nos):
             notes.append(f"{len(looked.nos) - len(places):,} have no result of the run {run.name!r}.")
-        return {"box": Found(looked.nos[places], told["picture"][places], flagged[places], reasons=reasons)}, notes
+        about, mending = box_findings(looked.nos, given, predicted, told, words)
+        texts = sorted(set(mending.values()))
+        proposal = np.array([texts.index(mending[row]) if row in mending else -1 for row in places.tolist()], np.int32)
+        issues = Found(
+            looked.nos[places], told["picture"][places], flagged[places], proposal=proposal, words=texts,
+            reasons=reasons, findings=about,
+        )  # fmt: skip
+        return {"box": issues}, notes
 
 
 def _joined(sentences: list[str]) -> str:

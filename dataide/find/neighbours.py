@@ -18,9 +18,9 @@ import numpy as np
 
 from dataide.errors import ModelError, UnknownSample, did_you_mean
 from dataide.find import search, vector_parts
-from dataide.find.vector_parts import Part, Parts
+from dataide.find.vector_parts import Part, Parts, Source
 from dataide.inference import descriptor
-from dataide.storage import vectors
+from dataide.storage import object_vectors, vectors
 
 if TYPE_CHECKING:
     from dataide.inference.identity import Identity
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dataide.storage.vectors import Embedding
 
 PIECE = 65_536
-_kept: weakref.WeakKeyDictionary[Database, Parts] = weakref.WeakKeyDictionary()
+_kept: weakref.WeakKeyDictionary[Database, dict[str, Parts]] = weakref.WeakKeyDictionary()
 _locks: weakref.WeakKeyDictionary[Database, threading.Lock] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -57,6 +57,34 @@ def nearest(
         ModelError: there is no such embedding, or the query has another dimension or is not finite.
     """
     known = require(database, embedding)
+    unit = checked_direction(known, query)
+    inside = None if among is None else _inside(database.sample_count, among)
+    nos, cosines = search.best(parts_of(database, known), unit, None if k is None else max(k, 0), inside)
+    return nos, cosines.astype(np.float32)
+
+
+def nearest_objects(
+    database: Database, known: Embedding, query: np.ndarray, k: int | None = None, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The objects whose crops are most similar to a vector, best first: object numbers and cosines, as `nearest`.
+
+    Raises:
+        ModelError: the query has another dimension or is not finite.
+    """
+    unit = checked_direction(known, query)
+    inside = None if among is None else _inside(0, among)
+    parts = parts_of(database, known, object_vectors, "object_vectors")
+    nos, cosines = search.best(parts, unit, None if k is None else max(k, 0), inside)
+    return nos, cosines.astype(np.float32)
+
+
+def checked_direction(known: Embedding, query: np.ndarray) -> np.ndarray:
+    """A query at length 1, float64; zeros stay zeros.
+
+    Raises:
+        ModelError: it has another dimension than the embedding, or is not finite.
+    """
+    embedding = known.name
     direction = np.array(query, np.float64).reshape(-1)
     if len(direction) != known.dimension:
         raise ModelError(
@@ -73,9 +101,40 @@ def nearest(
     if largest > 0:
         direction /= largest  # or the squares of large numbers would be infinite
         direction /= np.sqrt(direction @ direction)
-    inside = None if among is None else _inside(database, among)
-    nos, cosines = search.best(_parts(database, known), direction, None if k is None else max(k, 0), inside)
-    return nos, cosines.astype(np.float32)
+    return direction
+
+
+def around(
+    database: Database,
+    no: int,
+    k: int,
+    *,
+    embedding: str | None = None,
+    among: np.ndarray | None = None,
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """The samples most similar to one, itself left out, best first.
+
+    Args:
+        database: the session's.
+        no: its number.
+        k: how many.
+        embedding: whose vectors; where it is None or no longer there, the latest.
+        among: sample numbers, or a bool mask over them; None for all.
+
+    Returns:
+        The embedding, sample numbers (uint32) and cosine similarities (float32).
+
+    Raises:
+        ModelError: there are no vectors, or none of this sample.
+    """
+    names = [one.name for one in vectors.embeddings(database)]
+    if not names:
+        raise ModelError("The samples have no vectors yet.", hint="Type session.embed().", code="no_vectors")
+    name = embedding if embedding is not None and embedding in names else names[-1]
+    query = mean_vector(database, name, np.asarray([no], np.uint32))
+    nos, cosines = nearest(database, name, query, k + 1, among)
+    others = np.flatnonzero(nos != no)[:k]
+    return name, nos[others], cosines[others]
 
 
 def mean_vector(database: Database, embedding: str, nos: np.ndarray) -> np.ndarray:
@@ -129,7 +188,7 @@ def query_vector(
         target = Path(target) if no is None else no
     if isinstance(target, int | np.integer):
         return mean_vector(database, embedding, np.asarray([int(target)], np.uint32)), int(target)
-    return _describe(database, known, target, model, remembered, kernel), None
+    return described(database, known, target, model, remembered, kernel), None
 
 
 def text_vector(
@@ -287,9 +346,10 @@ def _needs_model(known: Embedding, what: str) -> ModelError:
     )
 
 
-def _describe(
+def described(
     database: Database, known: Embedding, target: Any, model: Any, remembered: Identity | None, kernel: Kernel | None
 ) -> np.ndarray:
+    """The vector of a picture that is no sample, by the model of an embedding; arguments as of `query_vector`."""
     data = _encoded(target)
     if known.revision == f"{descriptor.NAME}/{descriptor.REVISION}":
         from dataide.storage import pictures
@@ -344,25 +404,38 @@ def prepare(database: Database, embedding: str) -> None:
     Raises:
         ModelError: there is no such embedding.
     """
-    _parts(database, require(database, embedding))
+    parts_of(database, require(database, embedding))
 
 
-def _parts(database: Database, known: Embedding) -> Iterable[Part]:
+def parts_of(
+    database: Database, known: Embedding, source: Source = vectors, folder: str = vector_parts.FOLDER
+) -> Iterable[Part]:
+    """The vectors that count, where a search can run over them; a new list each time, or an iterator.
+
+    Args:
+        database: the session's.
+        known: the embedding.
+        source: who keeps its vectors.
+        folder: where they are kept for searching, in the session's cache.
+    """
     with _lock:
         of_this = _locks.setdefault(database, threading.Lock())
+        kept = _kept.setdefault(database, {})
     with of_this:
-        parts = _kept.get(database)
+        parts = kept.get(folder)
         if parts is not None and parts.known == known and parts.checked_at == database.revision:
             return list(parts.parts)
-        identity = vector_parts.identity(database, known)
+        identity = vector_parts.identity(database, known, source)
         if parts is None or parts.identity != identity:
-            _kept.pop(database, None)
-            parts = Parts(database, known, identity)
+            kept.pop(folder, None)
+            parts = Parts(database, known, identity, source, folder)
         if parts.refresh(database):
-            _kept[database] = parts
+            kept[folder] = parts
             # What a search under way reads is not changed, but replaced.
             return list(parts.parts)
-    return _in_pieces(database, known)
+    if source is vectors:
+        return _in_pieces(database, known)
+    return (Part.of(*batch) for batch in source.present_rows(database, known))
 
 
 def _in_pieces(database: Database, known: Embedding) -> Iterator[Part]:
@@ -379,11 +452,11 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _inside(database: Database, among: np.ndarray) -> np.ndarray:
+def _inside(count: int, among: np.ndarray) -> np.ndarray:
     among = np.asarray(among)
     if among.dtype == np.bool_:
         return among
-    mask = np.zeros(max(database.sample_count, int(among.max()) + 1 if len(among) else 0), bool)
+    mask = np.zeros(max(count, int(among.max()) + 1 if len(among) else 0), bool)
     mask[among] = True
     return mask
 

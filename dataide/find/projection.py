@@ -226,6 +226,24 @@ def _lay_out(
     return len(nos)
 
 
+def lay_out(job: Job[Any], rows: np.ndarray, method: str) -> tuple[str, np.ndarray, str | None]:
+    """Places for vectors of anything: the method that was used, float32 N x 2, and what to say about it.
+
+    Args:
+        job: hears what is being done, and may be cancelled.
+        rows: float32, N x dimension.
+        method: "umap", "pca", or "auto".
+
+    Raises:
+        ModelError: there is no such method, umap-learn is missing, or the job was cancelled.
+    """
+    chosen, note = _choose(method, len(rows), False)
+    if chosen == "umap":
+        return chosen, _umap(job, rows), note
+    mean, axes = principal_axes(rows)
+    return chosen, np.asarray((rows - mean) @ axes.T, np.float32), note
+
+
 def _add(database: Database, known: Embedding, there: Projection, nos: np.ndarray, rows: np.ndarray) -> int:
     mapped, places = points.placed(database, there.name)
     new = ~np.isin(nos, mapped)
@@ -266,7 +284,7 @@ def _packed(**arrays: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def _umap(job: Job[ProjectReport], rows: np.ndarray) -> np.ndarray:
+def _umap(job: Job[Any], rows: np.ndarray) -> np.ndarray:
     child = Child(contract.Start("cpu", cores()), blas_threads=cores())
     try:
         job.on_cancel(child.end)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,22 +70,42 @@ def relevance(
         ActionError: no usable example, another dimension, examples that take each other away, or `stop` said so.
     """
     wanted = _examples(vectors, like)
+    other = _examples(vectors, unlike) if unlike is not None else wanted[:0]
+    towards, threshold = direction(wanted, other)
+    query = towards.astype(np.float32)
+    scores = product_with(vectors, query, stop)
+    scores[~np.isfinite(scores)] = np.nan
+    np.clip(scores, -1, 1, out=scores)
+    counts, edges = histogram(scores, among=among, bins=bins)
+    return Relevance(scores, query, counts, edges, threshold)
+
+
+def direction(like: NDArray[Any], unlike: NDArray[Any] | None = None) -> tuple[NDArray[np.float64], float]:
+    """Where examples point to, by Rocchio's rule, and where a threshold may begin.
+
+    Args:
+        like: A x D, examples of what is wanted, at least one; their lengths do not matter.
+        unlike: B x D, examples of what is not.
+
+    Returns:
+        A vector of length 1 (float64, D), and the threshold as in `Relevance.threshold`.
+
+    Raises:
+        ActionError: no usable example, or examples that take each other away.
+    """
+    wanted = usable(like)
     if not len(wanted):
         raise ActionError("There is no usable example of what is wanted.", hint="Give one sample that has a vector.")
-    other = _examples(vectors, unlike) if unlike is not None else wanted[:0]
+    other = usable(unlike) if unlike is not None else wanted[:0]
     query = wanted.mean(axis=0) - (_UNLIKE * other.mean(axis=0) if len(other) else 0)
     length = float(np.linalg.norm(query))
     if length < 1e-6:
         raise ActionError("The examples take each other away, and no direction is left.", hint="Leave one of them out.")
-    query = (query / length).astype(np.float32)
-    scores = product_with(vectors, query, stop)
-    scores[~np.isfinite(scores)] = np.nan
-    np.clip(scores, -1, 1, out=scores)
+    query = query / length
     threshold = float((wanted @ query).min())
     if len(other):
         threshold = max(threshold, float(((wanted @ query).max() + (other @ query).max()) / 2))
-    counts, edges = histogram(scores, among=among, bins=bins)
-    return Relevance(scores, query, counts, edges, threshold)
+    return query, threshold
 
 
 def histogram(
@@ -112,9 +133,14 @@ def _examples(vectors: Floats, examples: Floats) -> NDArray[np.float64]:
     rows = np.atleast_2d(np.asarray(examples, np.float64))
     if vectors.ndim != 2 or (rows.size and rows.shape[1] != vectors.shape[1]):
         raise ActionError(f"The examples have the shape {rows.shape}, and the vectors {vectors.shape}.")
-    if not rows.size:
-        return np.empty((0, vectors.shape[1]))
-    lengths = np.linalg.norm(rows, axis=1)
-    usable = np.isfinite(lengths) & (lengths > 0)
-    kept: NDArray[np.float64] = rows[usable] / lengths[usable, None]
+    return usable(rows) if rows.size else np.empty((0, vectors.shape[1]))
+
+
+def usable(examples: NDArray[Any]) -> NDArray[np.float64]:
+    """Those that point somewhere, at length 1: float64, M x D."""
+    rows = np.array(examples, np.float64, ndmin=2)
+    largest = np.abs(rows).max(axis=1, initial=0)
+    kept: NDArray[np.float64] = rows[np.isfinite(largest) & (largest > 0)]
+    kept /= np.abs(kept).max(axis=1, initial=0, keepdims=True)  # or the squares of large numbers would be infinite
+    kept /= np.linalg.norm(kept, axis=1, keepdims=True)
     return kept

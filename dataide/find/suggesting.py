@@ -124,7 +124,7 @@ def suggest(
     doubts = Doubts(given=probabilities) if probabilities is not None else None
     if by == "auto":
         evidence = weigh(vectors, codes, labelled, pool, probabilities, seed=seed, stop=stop)
-        by, why = _chosen(evidence)
+        by, why = _chosen(evidence, vectors is not None or probabilities is not None)
         if by != "random":
             # The most doubtful of everything are like each other and often beyond telling (Kirsch et al., Stochastic
             # batch acquisition, 2023).
@@ -138,6 +138,61 @@ def suggest(
     apart = duplicate_distance(vectors, pool, seed=seed) if vectors is not None else 0.0
     rows, scores = _batch(by, n, pool, vectors, doubts, labelled, balance, apart, seed, stop)
     return Suggestion(rows, scores, by, why, evidence)
+
+
+def rank(
+    by: str,
+    n: int | None = None,
+    *,
+    vectors: Floats | None = None,
+    labels: Codes | None = None,
+    probabilities: NDArray[np.floating] | None = None,
+    among: NDArray[np.bool_] | None = None,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[Rows, Floats]:
+    """Samples by one strategy, the most useful first; near duplicates and those with labels stay in.
+
+    Args:
+        by: one of `active.STRATEGIES`.
+        n: how many; None for all.
+        vectors: float32, N x D, of length 1.
+        labels: int, N, class codes, below 0 for none: what a probe is trained on, and what counts as covered.
+        probabilities: float, N x C of a run, or a committee's A x N x C; without, a probe is trained on the labels.
+        among: bool, N, what is ranked; None for all.
+        seed: of what is drawn.
+        stop: asked between blocks.
+
+    Returns:
+        rows (int64) and scores in [0, 1] (float32; NaN for strategies that know none). A row that the model says
+        nothing of is left out.
+
+    Raises:
+        ActionError: an unknown strategy, nothing to rank, or a strategy that needs what is not there.
+    """
+    if by not in STRATEGIES:
+        raise ActionError(f"There is no strategy '{by}'.", hint=did_you_mean(by, STRATEGIES))
+    if n is not None and n < 1:
+        raise ActionError(f"{n} samples cannot be ranked.", hint="Ask for one at least.")
+    count = _count(vectors, labels, probabilities, among)
+    codes = np.full(count, -1, np.int64) if labels is None else np.asarray(labels, np.int64)
+    fit_for = np.ones(count, bool) if vectors is None else usable(vectors, stop=stop)
+    pool = np.flatnonzero(fit_for if among is None else fit_for & among)
+    labelled = np.flatnonzero((codes >= 0) & fit_for)
+    if not len(pool):
+        raise ActionError("There is nothing to rank: no sample has a vector that can be compared.")
+    doubts = Doubts(given=probabilities) if probabilities is not None else None
+    if doubts is None and by in (*BY_SCORE, "badge"):
+        doubts = _taught(by, vectors, codes, labelled, None, seed, stop)
+    if by not in (*BY_SCORE, "random"):
+        # A batch is chosen beside what has a label already.
+        free = pool[codes[pool] < 0]
+        pool, labelled = (free, labelled) if len(free) else (pool, np.empty(0, np.int64))
+    rows, scores = pick(
+        by, n or len(pool), pool, vectors=vectors, doubts=doubts, labelled=labelled, seed=seed, stop=stop
+    )
+    told = ~np.isnan(scores) if by in BY_SCORE else np.ones(len(rows), bool)
+    return rows[told], scores[told]
 
 
 def weigh(
@@ -196,7 +251,9 @@ def _count(*arrays: NDArray[np.generic] | None) -> int:
     return lengths.pop()
 
 
-def _chosen(evidence: Evidence) -> tuple[str, str]:
+def _chosen(evidence: Evidence, comparable: bool) -> tuple[str, str]:
+    if not comparable:
+        return "random", "Random: there are neither vectors nor probabilities to judge by."
     if evidence.accuracy is None or evidence.kappa is None:
         return "random", (
             f"Random: {evidence.labels} labels do not say yet whether a model's doubts mean anything "

@@ -103,6 +103,33 @@ class Curve:
         taken = np.cumsum((self.counts + self.yes + self.no)[::-1])[::-1]
         return float(np.argmax(2 * right / np.maximum(taken + right[0], 1e-12)) / _BINS)
 
+    def steps(self, count: int = 128) -> dict[str, list[float] | list[int] | None]:
+        """What each of `count` + 1 thresholds 0, 1 / count … 1 would give, for a handle that is dragged.
+
+        `taken` is how many samples score as much; precision, recall and their ranges of 90 % are None with too few
+        marks; `bins` are the counts of samples between two thresholds, `yes` and `no` those of marks among them.
+        """
+        start = np.minimum(np.round(np.arange(count + 1) * (_BINS / count)).astype(int), _BINS)
+        everything = self.counts + self.yes + self.no
+        taken = _from(everything[None, :])[0, start]
+        told: dict[str, list[float] | list[int] | None] = {
+            "taken": [int(v) for v in taken],
+            "bins": [int(v) for v in -np.diff(_from(everything[None, :])[0, start])],
+            "yes": [int(v) for v in -np.diff(_from(self.yes[None, :])[0, start])],
+            "no": [int(v) for v in -np.diff(_from(self.no[None, :])[0, start])],
+        }
+        names = ("precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high")
+        if not self.enough:
+            return told | dict.fromkeys(names)
+        right = _from(self.worth * self.counts + self.yes)
+        precision = np.where(taken > 0, right[:, start] / np.maximum(taken, 1), 1.0)
+        recall = right[:, start] / np.maximum(right[:, :1], 1e-12)
+        for name, values in (("precision", precision), ("recall", recall)):
+            low, high = np.quantile(values[1:], (0.05, 0.95), axis=0)
+            for ending, row in (("", values[0]), ("_low", low), ("_high", high)):
+                told[f"{name}{ending}"] = [round(float(v), 4) for v in row]
+        return told
+
     def at(self, threshold: float) -> Estimate:
         start = min(max(round(threshold * _BINS), 0), _BINS)
         count = int((self.counts + self.yes + self.no)[start:].sum())
@@ -187,3 +214,9 @@ def likely_of(odds: Floats) -> Floats:
 
 def _bins(scores: Floats) -> NDArray[np.int32]:
     return np.minimum((scores * np.float32(_BINS)).astype(np.int32), _BINS - 1)
+
+
+def _from(rows: Wide) -> Wide:
+    """For each bin the sum of it and those after it, and 0 behind the last: R x (bins + 1)."""
+    summed = np.cumsum(rows[:, ::-1], axis=1)[:, ::-1]
+    return np.concatenate([summed, np.zeros((len(rows), 1))], axis=1)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataide.errors import ActionError
+from dataide.find.tag_vectors import UnitRows
 
 Floats = NDArray[np.float32]
 Wide = NDArray[np.float64]
@@ -40,7 +41,7 @@ class Background:
     spread: float
 
     @classmethod
-    def of(cls, vectors: Floats, *, among: NDArray[np.bool_] | None = None, seed: int = 0) -> Background:
+    def of(cls, vectors: Floats | UnitRows, *, among: NDArray[np.bool_] | None = None, seed: int = 0) -> Background:
         """Draws them from `vectors` (N x D), or from those `among` which (bool, N) to rank.
 
         Raises:
@@ -132,6 +133,47 @@ class Learner:
         return HeldOut(pulled, plain)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What marks and background teach, without a look at all the other vectors.
+
+    Attributes:
+        direction: float64, D, of length 1: along it samples are ranked.
+        base: float64, D: the mean of the positives, of length 1.
+        plain: whether held-out marks say that training did harm, so that the direction is the prototype's.
+        out: float64, a mark's score by a head that did not see it, in widths of the background; None with too few.
+        centre, width: of the background along the direction.
+    """
+
+    direction: Wide
+    base: Wide
+    plain: bool
+    out: Wide | None
+    centre: float
+    width: float
+
+
+def learned(marks: Wide, truth: Wide, background: Background, rows: Rows, prototype: Floats, seed: int) -> Learned:
+    """The heavy part of a round: many small products, for one thread (see `find/computing.py`).
+
+    Args:
+        marks: float64, n x D, of length 1.
+        truth: float64, n: 1 or 0.
+        background: some of all vectors.
+        rows: which rows of all vectors the marks are.
+        prototype: float32, D.
+        seed: of the folds.
+    """
+    learner = Learner(marks, truth, background, rows)
+    held = learner.held_out(seed)
+    plain = held is not None and worse(held.pulled, held.prototype, truth)
+    base = unit_mean(learner.marks[truth > 0])
+    direction = base if plain else learner.direction(np.ones(len(truth), bool), prototype.astype(np.float64))
+    out = held.prototype if held is not None and plain else (held.pulled if held is not None else None)
+    centre, width = learner.scale(direction)
+    return Learned(direction, base, plain, out, centre, width)
+
+
 def _logistic(rows: Wide, along: Wide, truth: Wide, weight: Wide) -> tuple[Wide, float]:
     """Ridge logistic regression around a multiple of a given direction, by Newton's method with bounded steps.
 
@@ -188,7 +230,9 @@ def blocks(count: int, rows: int = BLOCK_ROWS) -> Iterator[slice]:
     return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
 
 
-def product_with(vectors: Floats, direction: Floats, stop: Callable[[], bool]) -> Floats:
+def product_with(vectors: Floats | UnitRows, direction: Floats, stop: Callable[[], bool]) -> Floats:
+    if isinstance(vectors, UnitRows):
+        return vectors.product(direction, stop)
     out = np.empty(len(vectors), np.float32)
     for part in blocks(len(vectors)):
         if stop():

@@ -90,7 +90,9 @@ def boxes(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) ->
     answer = {
         "picture": found.pictures(arrays["given_row"], arrays["predicted_row"], int(arguments["count"])),
         "proposal": found.proposal, "is_badly_placed": found.is_badly_placed, "is_wrong_class": found.is_wrong_class,
-        "is_spurious": found.is_spurious, "is_missed": found.is_missed,
+        "is_spurious": found.is_spurious, "is_missed": found.is_missed, "better": found.better,
+        "badly_placed": found.badly_placed, "wrong_class": found.wrong_class, "spurious": found.spurious,
+        "missed": found.missed,
     }  # fmt: skip
     return answer, {}
 
@@ -117,8 +119,54 @@ def outliers(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop)
     return answer, {"reasons": [found.reason(row) for row in rows.tolist()]}
 
 
+def suggest(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -> Done:
+    """`suggesting.suggest`, or, with a `strategy` among the arguments, `suggesting.rank`.
+
+    arrays: `labels` and `among`, perhaps `vectors` of any length, `probabilities` and `balance`.
+    """
+    from dataide.find import suggesting
+
+    vectors = arrays.get("vectors")
+    if vectors is not None:
+        _shorten(vectors)
+    seed, n = int(arguments["seed"]), arguments["n"]
+    given: Any = {"vectors": vectors, "labels": arrays["labels"], "probabilities": arrays.get("probabilities")}
+    among = arrays["among"].astype(bool)
+    if "strategy" in arguments:
+        rows, scores = suggesting.rank(arguments["strategy"], n, **given, among=among, seed=seed, stop=stop)
+        return {"rows": rows, "scores": scores}, {"by": arguments["strategy"], "sentence": ""}
+    found = suggesting.suggest(
+        n, by=arguments["by"], **given, among=among, balance=arrays.get("balance"), seed=seed, say=say, stop=stop
+    )
+    return {"rows": found.rows, "scores": found.scores}, {"by": found.by, "sentence": found.sentence}
+
+
+def tag_head(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -> Done:
+    """`tag_learning.learned`; arrays as `tag_process.Learning` sends them, and `out` empty for None."""
+    from dataide.find.tag_learning import Background, learned
+
+    background = Background(arrays["background_rows"], arrays["background_vectors"], float(arguments["spread"]))
+    found = learned(
+        arrays["marks"], arrays["truth"], background, arrays["rows"], arrays["prototype"], int(arguments["seed"])
+    )
+    out = np.empty(0) if found.out is None else found.out
+    answer = {"direction": found.direction, "base": found.base, "out": out}
+    return answer, {"plain": found.plain, "centre": found.centre, "width": found.width}
+
+
+def _shorten(vectors: np.ndarray) -> None:
+    """Gives vectors the length 1 in place, a block at a time; zeros and what is no number stay."""
+    for start in range(0, len(vectors), 1 << 15):
+        part = vectors[start : start + (1 << 15)]
+        length = np.sqrt(np.einsum("ij,ij->i", part, part))
+        part /= np.where((length > 0) & np.isfinite(length), length, 1)[:, None]
+
+
 def _known(codes: np.ndarray) -> list[int | None]:
     return [one if one >= 0 else None for one in codes.tolist()]
 
 
-TASKS: dict[str, Task] = {"labels": labels, "near_duplicates": near_duplicates, "boxes": boxes, "outliers": outliers}
+TASKS: dict[str, Task] = {
+    "labels": labels, "near_duplicates": near_duplicates, "boxes": boxes, "outliers": outliers, "suggest": suggest,
+    "tag_head": tag_head,
+}  # fmt: skip

@@ -19,7 +19,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,18 @@ _BLOCK = 256
 _PROVED = 64
 # Products of numbers this large or small stay within what float32 holds.
 _PLAIN = 2.0**60
+
+
+class Source(Protocol):
+    """Who keeps the vectors in the session file: storage/vectors.py of samples, object_vectors.py of objects."""
+
+    def embeddings(self, database: Database, /) -> list[Embedding]: ...
+    def made_at(self, database: Database, of: Embedding, /) -> str: ...
+    def stamp(self, database: Database, of: Embedding, /) -> tuple[int, int, int, str]: ...
+    def present(self, database: Database, of: Embedding, /) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def present_rows(
+        self, database: Database, of: Embedding, nos: NDArray[Any] | None = None, /
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]: ...
 
 
 class Part:
@@ -99,11 +111,22 @@ def measured(rows: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 class Parts:
-    """All parts of one embedding of one session. Use it under a lock of the caller's."""
+    """All parts of one embedding of one session. Use it under a lock of the caller's.
 
-    def __init__(self, database: Database, known: Embedding, identity: str) -> None:
+    Args:
+        database: the session's.
+        known: the embedding.
+        identity: as `identity()` says.
+        source: who keeps the vectors.
+        folder: of the files, in the session's cache.
+    """
+
+    def __init__(
+        self, database: Database, known: Embedding, identity: str, source: Source = vectors, folder: str = FOLDER
+    ) -> None:
         self.known, self.identity = known, identity
-        self._cache = database.cache_dir / FOLDER
+        self._source = source
+        self._cache = database.cache_dir / folder
         self._private = database.read_only
         self.checked_at = -1
         self._stamp: tuple[Any, ...] | None = None
@@ -115,9 +138,9 @@ class Parts:
         revision = database.revision
         if self.checked_at == revision:
             return True
-        stamp = vectors.stamp(database, self.known)
+        stamp = self._source.stamp(database, self.known)
         if stamp != self._stamp:
-            nos, revisions = vectors.present(database, self.known)
+            nos, revisions = self._source.present(database, self.known)
             missing = self._lacking(nos, revisions)
             if self._unproved:
                 self._prove(database)
@@ -125,7 +148,7 @@ class Parts:
             if len(missing) and not self._take(database, nos, missing):
                 return False
             if len(self.parts) > 1:
-                self._lacking(*vectors.present(database, self.known))
+                self._lacking(*self._source.present(database, self.known))
             self._stamp = stamp
         self.checked_at = revision
         return True
@@ -155,7 +178,7 @@ class Parts:
             latest = places[np.argsort(part.nos[places])[-_PROVED:]]
             by_no = {int(part.nos[place]): place for place in latest}
             sound = True
-            for nos, _, rows in vectors.present_rows(database, self.known, part.nos[latest]):
+            for nos, _, rows in self._source.present_rows(database, self.known, part.nos[latest]):
                 measured(rows)
                 sound &= all(np.array_equal(part.rows[by_no[int(no)]], row) for no, row in zip(nos, rows, strict=True))
             if not sound:
@@ -170,7 +193,7 @@ class Parts:
         in_memory = [part for part in self.parts if not part.mapped]
         few = sum(map(len, in_memory)) + len(missing)
         if few * row_bytes <= MEMORY_BYTES:
-            arrived = vectors.present_rows(database, self.known, missing)
+            arrived = self._source.present_rows(database, self.known, missing)
             self.parts = [*there, _joined([*in_memory, *(Part.of(*batch) for batch in arrived)], self.known.dimension)]
             return True
         used = sum(len(part) if part.counts is None else int(part.counts.sum()) for part in there)
@@ -182,7 +205,7 @@ class Parts:
         elif in_memory:
             wanted = np.concatenate([missing, *(_counting(part) for part in in_memory)])
         everything = len(wanted) == len(nos)
-        made = self._written(vectors.present_rows(database, self.known, None if everything else wanted))
+        made = self._written(self._source.present_rows(database, self.known, None if everything else wanted))
         if made is None:
             return False
         if anew:
@@ -197,7 +220,7 @@ class Parts:
 
     def _found(self, database: Database) -> Iterator[Part]:
         """The sound files of this embedding. Whoever may write clears away all that nobody will read any more."""
-        there = {one.number for one in vectors.embeddings(database)}
+        there = {one.number for one in self._source.embeddings(database)}
         for path in sorted(self._cache.glob("*-*.*")):
             number = path.name.partition("-")[0]
             part = None
@@ -243,9 +266,9 @@ class Parts:
 _Batch = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.float32]]
 
 
-def identity(database: Database, known: Embedding) -> str:
+def identity(database: Database, known: Embedding, source: Source = vectors) -> str:
     """Names the embedding so that no other, and no later one of the same name, has it."""
-    said = json.dumps([known.number, known.name, known.revision, known.dimension, vectors.made_at(database, known)])
+    said = json.dumps([known.number, known.name, known.revision, known.dimension, source.made_at(database, known)])
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 

@@ -183,6 +183,31 @@ def twins(table: Objects, samples: Mapping[str, np.ndarray], found: Gathering) -
     )
 
 
+def sample_labels(samples: Mapping[str, np.ndarray], found: Gathering) -> None:
+    """Labels of pictures that are not in the vocabulary; a name that differs by a slip is proposed instead.
+
+    Args:
+        samples: arrays of one length: sample_no, label_no, and meant, the label that it should be: -2 where the label
+            is right, -1 where nobody knows.
+    """
+    if "meant" not in samples:
+        return
+    meant = np.asarray(samples["meant"], np.int64)
+    pick = np.flatnonzero(meant > -2)
+    sure = meant[pick] >= 0
+    found.add(
+        "unknown_sample_label",
+        np.empty(0, np.int64),
+        ERROR,
+        np.where(sure, 0.05, 0.1),
+        sample_no=np.asarray(samples["sample_no"], np.int64)[pick],
+        act=np.where(sure, RELABEL, NONE),
+        repair=np.where(sure, meant[pick], np.nan),
+        other_label=meant[pick],
+        label=np.asarray(samples["label_no"], np.int64)[pick],
+    )
+
+
 def _differing_labels(label: Ints, which: Ints, sample_no: Ints, found: Gathering) -> None:
     """In each group the members that are not of its commonest label, which is proposed; all of them in a draw."""
     some = label >= 0

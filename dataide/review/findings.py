@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -46,6 +46,7 @@ SENTENCES = {
     "track_twice": "The track has two boxes in frame {0:.0f}.",
     "track_class": "The track is {other} mostly, here it is {label}.",
     "twins_differ": "{0:.0f} pictures look the same, {1:.0f} of them have another label.",
+    "unknown_sample_label": "The label {label} of the picture is not in the vocabulary.",
     "twins_differ_in_objects": "{0:.0f} pictures look the same, and their objects differ.",
 }
 
@@ -57,12 +58,13 @@ class Repair:
     Attributes:
         act: "delete" the object, give it another "box", "relabel" it, or "none": somebody has to look.
         box: x, y, width, height in px, for "box".
-        class_no: for "relabel".
+        class_no, label: for "relabel": the number of the class and its name.
     """
 
     act: Act
     box: tuple[float, float, float, float] | None = None
     class_no: int | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class Findings:
             act,
             box=(float(values[0]), float(values[1]), float(values[2]), float(values[3])) if act == "box" else None,
             class_no=int(values[0]) if act == "relabel" else None,
+            label=self._name(int(values[0])) if act == "relabel" else None,
         )
         return Finding(
             tuple(int(no[index]) for no in (self.object_no, self.other_no) if no[index] >= 0),
@@ -152,6 +155,12 @@ class Findings:
         if rule not in self.rules:
             return np.empty(0, np.int64)
         return np.flatnonzero(self.rule == self.rules.index(rule))
+
+    def take(self, which: np.ndarray) -> Findings:
+        """Those that a mask names, or places."""
+        columns = ("rule", "object_no", "other_no", "sample_no", "severity", "score", "act", "repair", "data", "label")
+        taken = {name: getattr(self, name)[which] for name in (*columns, "other_label")}
+        return replace(self, **taken)
 
     def counts(self) -> dict[str, int]:
         """How many findings each rule has, those without left out."""
@@ -200,8 +209,12 @@ class Gathering:
         data: Sequence[np.ndarray | float] = (),
         other_label: np.ndarray | None = None,
         sample_no: np.ndarray | None = None,
+        label: np.ndarray | None = None,
     ) -> None:
-        """Adds what a rule found on these rows of the table (with `sample_no`: on samples, and `rows` is not read)."""
+        """Adds what a rule found on these rows of the table.
+
+        With `sample_no` it is about samples, and `rows` is not read; `label` says what their labels are.
+        """
         count = len(rows) if sample_no is None else len(sample_no)
         if not count:
             return
@@ -226,7 +239,7 @@ class Gathering:
                 np.full(count, act, np.uint8),
                 mending,
                 numbers,
-                table.class_no[rows] if about_objects else nobody,
+                table.class_no[rows] if about_objects else nobody if label is None else label,
                 nobody if other_label is None else other_label,
             )
         )

@@ -114,7 +114,7 @@ def lint(
         table: objects.
         known: what was learned; learned from the table itself when left out.
         samples: for pictures that look the same and are labelled differently: sample_no, group (-1 for none) and
-            label_no (-1 for none), arrays of one length.
+            label_no (-1 for none), arrays of one length; and meant, for labels that are not in the vocabulary.
         vectors: crops of the objects as vectors, as in `learn`.
         own: rules of one's own; all that `linter` has added when left out.
         broken: for rules that are SQL, by name, a bool for each object in the order of the columns.
@@ -156,6 +156,7 @@ def lint(
             swaps.swapped(table, known.swaps, found, vectors, stop)
     if samples is not None:
         box_rules.twins(table, samples, found)
+        box_rules.sample_labels(samples, found)
     rules = list(own_rules.RULES.values()) if own is None else own
     own_rules.follow(table, rules, broken or {}, found, stop)
     return found.done()

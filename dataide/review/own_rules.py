@@ -121,7 +121,7 @@ def linter(
             "A person below 20 px is not worth a box."
             return (picture.label == "person") & (picture.height < 20)
 
-        linter("width > 8 * height", name="flat", severity="hint")
+        linter("width_px > 8 * height_px", name="flat", severity="hint")
 
     Args:
         rule: a function over one picture's objects, or a boolean SQL expression over the columns of objects.
@@ -147,7 +147,7 @@ def linter(
         if not title:
             raise LinterError(
                 f"The rule {given} has no name." if given else "The rule has no name.",
-                hint='Give it one: linter("width > 8 * height", name="flat").',
+                hint='Give it one: linter("width_px > 8 * height_px", name="flat").',
             )
         if title in SENTENCES:
             raise LinterError(f"A rule called {title} exists already.", hint="Give yours another name.")

@@ -116,8 +116,8 @@ def _plain(column: object, kind: type[np.generic]) -> np.ndarray:
 
 
 def given_boxes(database: Database, nos: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The boxes that samples have: `row` (place in `nos`), `class_no` (-1 for none), `boxes` (n x 4: left, top, width,
-    height in px of the upright picture, NaN where there is no number); and the classes."""
+    """The boxes that samples have: `row` (place in `nos`), `object_no`, `class_no` (-1 for none), `boxes` (n x 4: left,
+    top, width, height in px of the upright picture, NaN where there is no number); and the classes."""
     wanted = {"wanted": {"sample_no": np.ascontiguousarray(nos, np.uint32)}}
     chosen = "FROM data.object o WHERE NOT o.removed AND NOT o.crowd AND o.sample_no IN (SELECT sample_no FROM wanted)"
     with database.query(
@@ -125,9 +125,10 @@ def given_boxes(database: Database, nos: np.ndarray) -> tuple[dict[str, np.ndarr
     ) as cursor:
         classes = [str(label) for (label,) in cursor.fetchall()]
     place = "coalesce(list_position($classes::VARCHAR[], o.label) - 1, -1)::BIGINT"
-    sql = f"SELECT o.sample_no, {place} AS class_no, {_PLACES} {chosen} ORDER BY o.object_no"
+    sql = f"SELECT o.sample_no, o.object_no, {place} AS class_no, {_PLACES} {chosen} ORDER BY o.object_no"
     with database.query(sql, {"classes": classes}, frames=wanted) as cursor:
-        return _boxes(nos, cursor.fetchnumpy()), classes
+        found = cursor.fetchnumpy()
+        return {**_boxes(nos, found), "object_no": np.asarray(found["object_no"], np.int64)}, classes
 
 
 def predicted_boxes(database: Database, of: Run, nos: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dataide.storage import arrow_arrays
+from dataide.storage import arrow_arrays, findings
 from dataide.storage.database import registered
 from dataide.storage.query import listed
 
@@ -30,19 +30,27 @@ STATES: tuple[State, ...] = ("open", "accepted", "rejected", "stale")
 # The field of the journal that answers stand under.
 FIELD = "issues"
 # What becomes of a sample when the proposal of its issue is accepted; of other kinds there is nothing to accept.
-CURES = {"label": "label", "near_duplicate": "excluded", "leak": "excluded"}
+OBJECTS = "objects"
+CURES = {"label": "label", "near_duplicate": "excluded", "leak": "excluded", "linter": OBJECTS, "box": OBJECTS}
 KEEP, EXCLUDE = "keep", "exclude"
 NONE = -1
 
 _LISTED = (
     "s.sample_id, i.kind, i.score, i.is_issue, s.label, i.proposal, i.confidence, i.reason, i.group_no, i.state, "
-    "r.revision"
+    "r.revision, o.object_id"
 )
 _FROM = (
     "FROM data.issue_now i JOIN data.sample s ON s.sample_no = i.sample_no "
-    "LEFT JOIN data.issue_search r ON r.search_no = i.search_no"
+    "LEFT JOIN data.issue_search r ON r.search_no = i.search_no "
+    # Of several findings the worst one's object.
+    "LEFT JOIN (SELECT kind, sample_no, arg_min(object_no, score) AS object_no FROM data.finding "
+    "WHERE object_no IS NOT NULL GROUP BY ALL) w ON w.kind = i.kind AND w.sample_no = i.sample_no "
+    "LEFT JOIN data.object o ON o.object_no = w.object_no"
 )
-_ANSWER = "CAST(json_object('kind', $kind, 'state', $state, 'media_revision', {picture}, 'label', {label}) AS VARCHAR)"
+_ANSWER = (
+    "CAST(json_object('kind', $kind, 'state', $state, 'media_revision', {picture}, 'label', {label}, "
+    "'findings', {findings}) AS VARCHAR)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Found:
         words: what can be proposed.
         reasons: one sentence for some of the rows, by place.
         of_label: it holds for the present label only.
+        findings: about objects, several of a sample: `storage.findings.table`.
     """
 
     nos: np.ndarray
@@ -70,6 +79,7 @@ class Found:
     words: Sequence[str] = ()
     reasons: Mapping[int, str] = field(default_factory=dict)
     of_label: bool = False
+    findings: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +205,7 @@ def store(
         if kind in found:
             _insert(cursor, kind, looked, found[kind], number)
             flagged = int(np.count_nonzero(found[kind].is_issue))
+        findings.store(cursor, kind, found[kind].findings if kind in found else None, of_sample_label=kind == "linter")
         cursor.execute(
             "INSERT INTO data.issue_search VALUES (?, ?, ?, true, ?, ?, ?, ?)",
             [number, kind, revision, len(looked.nos), flagged, note, datetime.now(UTC)],
@@ -206,7 +217,7 @@ def listing(database: Database, kind: str | None, states: Sequence[State], issue
     """Issues as a table, the most severe first: sample_id, kind, score … state, revision; excluded samples as well
     where their issue was answered."""
     return database.arrow(
-        f"SELECT {_LISTED} {_FROM} WHERE {_condition(kind, states, issues_only)} ORDER BY i.score, i.sample_no, i.kind"
+        f"SELECT {_LISTED} {_FROM} WHERE {condition(kind, states, issues_only)} ORDER BY i.score, i.sample_no, i.kind"
     )
 
 
@@ -218,9 +229,9 @@ def ranking(
     It is the order by severity for a grid as well; there with `issues_only=False`, so that what lies just below the
     threshold follows.
     """
-    condition = _condition(kind, states, issues_only)
     sql = (
-        f"SELECT i.sample_no, min(i.score) AS score FROM data.issue_now i WHERE {condition} "
+        "SELECT i.sample_no, min(i.score) AS score FROM data.issue_now i "
+        f"WHERE {condition(kind, states, issues_only)} "
         "GROUP BY i.sample_no ORDER BY min(i.score), i.sample_no"
     )
     with database.query(sql) as cursor:
@@ -241,9 +252,9 @@ def chosen(
         score: at most.
     """
     sql = (
-        f"SELECT i.sample_no FROM data.issue_now i WHERE {_condition(kind, states, True)} "
-        "AND coalesce(i.confidence, CASE WHEN i.proposal IS NULL THEN 0 ELSE 1 END) >= $confidence "
-        "AND i.score <= $score ORDER BY i.sample_no"
+        f"SELECT i.sample_no FROM data.issue_now i WHERE {condition(kind, states, True)} "
+        "AND coalesce(i.confidence, CASE WHEN i.proposal IS NULL THEN 0 ELSE 1 END) >= CAST($confidence AS FLOAT) "
+        "AND i.score <= CAST($score AS FLOAT) ORDER BY i.sample_no"
     )
     with database.query(sql, {"confidence": float(confidence), "score": float(score)}) as cursor:
         return np.asarray(cursor.fetchnumpy()["sample_no"], np.uint32)
@@ -252,7 +263,7 @@ def chosen(
 def counts(database: Database) -> dict[str, dict[str, int]]:
     """How many issues of each kind are open, accepted, rejected and stale; the kinds with most open ones first."""
     sql = (
-        f"SELECT i.kind, i.state, count(*) FROM data.issue_now i WHERE {_condition(None, STATES, True)} "
+        f"SELECT i.kind, i.state, count(*) FROM data.issue_now i WHERE {condition(None, STATES, True)} "
         "GROUP BY i.kind, i.state"
     )
     found: dict[str, dict[str, int]] = {}
@@ -265,7 +276,7 @@ def counts(database: Database) -> dict[str, dict[str, int]]:
 def open_among(database: Database, nos: np.ndarray) -> dict[str, int]:
     """How many open issues of each kind these samples have."""
     sql = (
-        f"SELECT i.kind, count(*) FROM data.issue_now i WHERE {_condition(None, ('open',), True)} "
+        f"SELECT i.kind, count(*) FROM data.issue_now i WHERE {condition(None, ('open',), True)} "
         "AND i.sample_no IN (SELECT sample_no FROM wanted) GROUP BY i.kind"
     )
     with database.query(sql, frames={"wanted": {"sample_no": np.ascontiguousarray(nos, np.uint32)}}) as cursor:
@@ -318,7 +329,7 @@ def accept(cursor: Cursor, event: int, kind: str) -> int:
     )
     if changed:
         label = "proposal" if cure == "label" else "label"
-        answer = _ANSWER.format(picture="media_revision", label=label)
+        answer = _ANSWER.format(picture="media_revision", label=label, findings="NULL")
         cursor.execute(
             f"INSERT INTO data.change_each SELECT $event, sample_no, '{FIELD}', NULL, {answer} FROM temp.accepting",
             {"event": event, "kind": kind, "state": "accepted"},
@@ -329,6 +340,11 @@ def accept(cursor: Cursor, event: int, kind: str) -> int:
         ).fetchall()
     cursor.execute("DROP TABLE temp.accepting").fetchall()
     return changed
+
+
+def answer_sql() -> str:
+    """An answer as SQL over the issue `i` and its sample `s`, with $kind and $state."""
+    return _ANSWER.format(picture="s.media_revision", label="s.label", findings="i.findings")
 
 
 def reject(cursor: Cursor, event: int, kind: str) -> int:
@@ -342,7 +358,7 @@ def reopen(cursor: Cursor, event: int, kind: str) -> int:
 
 
 def _answered(cursor: Cursor, event: int, kind: str, state: State, *, was: State) -> int:
-    answer = _ANSWER.format(picture="s.media_revision", label="s.label")
+    answer = answer_sql()
     return _one(
         cursor,
         f"INSERT INTO data.change_each SELECT $event, i.sample_no, '{FIELD}', NULL, {answer} FROM data.issue_now i "
@@ -386,7 +402,8 @@ def _insert(cursor: Cursor, kind: str, looked: Seen, found: Found, number: int) 
         cursor.execute(
             "INSERT INTO data.issue SELECT a.sample_no, $kind, a.score, a.is_issue, p.word, "
             "CASE WHEN a.confidence >= 0 THEN a.confidence END, r.reason, "
-            "CASE WHEN a.group_no >= 0 THEN a.group_no + $first END, l.media_revision, c.word, $of_label, $number "
+            "CASE WHEN a.group_no >= 0 THEN a.group_no + $first END, l.media_revision, c.word, $of_label, $number, "
+            "NULL "
             "FROM arriving a JOIN as_seen l ON l.sample_no = a.sample_no "
             "LEFT JOIN proposals p ON p.place = a.proposal_no LEFT JOIN classes c ON c.place = l.label_no "
             "LEFT JOIN reasons r ON r.sample_no = a.sample_no",
@@ -412,7 +429,7 @@ def _reasons(found: Found) -> pa.Table:
     )
 
 
-def _condition(kind: str | None, states: Sequence[State], issues_only: bool) -> str:
+def condition(kind: str | None, states: Sequence[State], issues_only: bool) -> str:
     """Of the view `i`; what was excluded for another reason is no longer asked about."""
     parts = [f"i.state IN {listed(states)}", "(NOT i.excluded OR i.state = 'accepted')"]
     if kind is not None:

@@ -146,6 +146,101 @@ def placed(
     return np.asarray(found & good_row[:, None] & good_column[None, :])
 
 
+def sampled(runs: np.ndarray, height_px: int, box_px: tuple[int, int, int, int], columns: int, rows: int) -> np.ndarray:
+    """A part of a mask, rows x columns bool, one look at the middle of each cell; the mask itself is never unpacked.
+
+    Args:
+        runs: of the mask.
+        height_px: of the mask.
+        box_px: the part: left, top, width, height in px, inside of the mask.
+        columns, rows: cells across and down.
+    """
+    left, top, width, height = box_px
+    across = left + np.minimum((np.arange(columns) + 0.5) * width / columns, width - 1).astype(np.int64)
+    down = top + np.minimum((np.arange(rows) + 0.5) * height / rows, height - 1).astype(np.int64)
+    places = across[None, :] * height_px + down[:, None]
+    # The run in which a pixel lies: those of odd number are on.
+    return np.asarray(np.searchsorted(np.cumsum(np.asarray(runs, np.int64)), places, side="right") & 1, bool)
+
+
+def outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """The borders of a bool mask (H x W): rings of corners, n x 2 int64 (x, y), each closed by itself.
+
+    Filled by the even-odd rule they are the mask again, holes included. Corners of rectilinear outlines that follow
+    each other in a row or a column belong together in pairs (O'Rourke 1988, Uniqueness of orthogonal connect-the-dots).
+    """
+    padded = np.pad(np.asarray(mask, bool), 1).astype(np.int8)
+    around = padded[:-1, :-1] + padded[:-1, 1:] + padded[1:, :-1] + padded[1:, 1:]
+    # Where two pixels touch by their corners only, two outlines have a corner at the same place.
+    touching = (around == 2) & (padded[:-1, :-1] == padded[1:, 1:])
+    y, x = np.nonzero((around & 1).astype(bool) | touching)
+    twice = 1 + touching[y, x].astype(np.int64)
+    y, x = np.repeat(y, twice), np.repeat(x, twice)
+    count = len(x)
+    # np.nonzero gives them row by row: neighbours in that list share a horizontal edge, those in the other a vertical.
+    beside = np.arange(count) ^ 1
+    by_column = np.lexsort((y, x))
+    above = np.empty(count, np.int64)
+    above[by_column] = by_column[np.arange(count) ^ 1]
+    corners, partners = np.stack([x, y], axis=1), (beside.tolist(), above.tolist())
+    rings: list[np.ndarray] = []
+    seen = bytearray(count)
+    for start in range(count):
+        if seen[start]:
+            continue
+        ring, at = [], start
+        while not seen[at]:
+            for partner in partners:
+                seen[at] = 1
+                ring.append(at)
+                at = partner[at]
+        rings.append(corners[ring])
+    return rings
+
+
+def simplified(ring: np.ndarray, tolerance: float) -> np.ndarray:
+    """A closed ring (n x 2) with fewer corners, none of what is left out further than `tolerance` from what stays.
+
+    Douglas and Peucker 1973, from the two corners that lie furthest apart. Fewer than three corners are left of rings
+    that are smaller than the tolerance.
+    """
+    points = np.asarray(ring, np.float64)
+    count = len(points)
+    if count <= 3 or tolerance <= 0:
+        return points
+    far = int(np.argmax(((points - points[0]) ** 2).sum(axis=1)))
+    kept = np.zeros(count + 1, bool)
+    kept[[0, far, count]] = True
+    closed = np.concatenate([points, points[:1]])
+    waiting = [(0, far), (far, count)]
+    while waiting:
+        first, last = waiting.pop()
+        if last - first < 2:
+            continue
+        between = closed[first + 1 : last] - closed[first]
+        line = closed[last] - closed[first]
+        length = float(np.hypot(line[0], line[1]))
+        if length == 0:
+            away = np.hypot(between[:, 0], between[:, 1])
+        else:
+            # Beyond the ends of the line the nearest place is an end.
+            along = np.clip((between @ line) / length**2, 0, 1)
+            away = np.hypot(*(between - along[:, None] * line).T)
+        worst = int(np.argmax(away))
+        if away[worst] > tolerance:
+            middle = first + 1 + worst
+            kept[middle] = True
+            waiting += [(first, middle), (middle, last)]
+    return points[kept[:-1]]
+
+
+def thinned(ring: np.ndarray, step: float) -> np.ndarray:
+    """A ring (n x 2) without the corners that lie in the same cell of a grid as the one before: quick, and near enough
+    where a cell is smaller than what anyone sees."""
+    cells = np.floor(np.asarray(ring, np.float64) / step)
+    return np.asarray(ring[(cells != np.roll(cells, 1, axis=0)).any(axis=1)])
+
+
 def _checked(runs: np.ndarray) -> np.ndarray:
     if len(runs) and (int(runs.min()) < 0 or int(runs.max()) > 0xFFFFFFFF):
         raise ValueError("a run has a length that is none")

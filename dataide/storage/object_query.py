@@ -61,6 +61,25 @@ class ObjectQuery:
         self.frames[lent] = {"no": np.ascontiguousarray(nos, np.uint32)}
         self.where(f"{name} IN (SELECT no FROM {lent})")
 
+    def ranked(self, nos: NDArray[np.uint32], similarity: NDArray[np.float32]) -> None:
+        """Keeps the objects with these numbers, in this order, with a column `similarity`."""
+        self._wrap()
+        columns = f"sample.*, ranked.similarity FROM {self._source}"
+        if self.plain:
+            pairs = zip(nos.tolist(), similarity.tolist(), strict=True)
+            rows = ", ".join(f"({no}, {value!r}::FLOAT)" for no, value in pairs)
+            empty = "(SELECT * FROM (VALUES (0, 0::FLOAT)) WHERE false)"
+            frame = f"{f'(VALUES {rows})' if rows else empty} AS ranked(object_no, similarity)"
+        else:
+            lent = f"lent_{len(self.frames)}"
+            values = np.ascontiguousarray(similarity, np.float32)
+            self.frames[lent] = {"object_no": np.ascontiguousarray(nos, np.uint32), "similarity": values}
+            frame = f"{lent} AS ranked"
+        where = f" WHERE {' AND '.join(f'({one})' for one in self._where)}" if self._where else ""
+        self._source = f"(SELECT {columns} JOIN {frame} ON sample.object_no = ranked.object_no{where}) AS sample"
+        self._where = []
+        self._order = ["similarity DESC"]
+
     def sql(self, columns: str | None = None, *, ordered: bool = True) -> str:
         """The whole statement, by default with all columns that people know."""
         parts = [f"SELECT {columns or '*'} FROM {self._source}"]

@@ -32,13 +32,14 @@ class Grid(Panel):
         context: of the session.
         tile_px: width of a tile.
         caption: a column whose value stands under each tile.
-        sort: a column; "-column" begins with the highest. It holds for every grid of the session.
+        sort: a column; "-column" begins with the highest; "issues" with the most severe issues, "issues:label" with
+            those of one kind. It holds for every grid of the session.
         group: a column of categories; each value gets a heading, the most frequent first. For every grid likewise.
         height: of the panel, in px.
 
     Raises:
         UnknownColumn: there is no such column.
-        ActionError: the grid cannot be grouped by this column.
+        ActionError: the grid cannot be grouped by this column, or this kind of issue was not looked for.
     """
 
     name = "grid"
@@ -69,8 +70,8 @@ class Grid(Panel):
             return view.ranked(self.workspace.orders.current().nos, f"grouped by {group}")
         if sort.by == "column" and sort.column is not None:
             return view.order_by(sort.column, descending=sort.descending)
-        if sort.by == "similar" or sort.descending:
-            return view.ranked(self.workspace.orders.current().nos, f"by {sort.label or 'arrival'}")
+        if sort.by != "added" or sort.descending:
+            return view.ranked(self.workspace.orders.current().nos, f"by {_said(sort)}")
         return view
 
     def first_answers(self) -> Iterable[tuple[str, dict[str, Any], Reply]]:
@@ -85,6 +86,15 @@ class Grid(Panel):
         return contact_sheet(self.workspace)
 
 
+def _said(sort: Sort) -> str:
+    if sort.by == "issue":
+        return f"severity of {(sort.kind or 'all').replace('_', ' ')} issues"
+    return sort.label or "arrival"
+
+
 def _sort(given: str, columns: dict[str, str]) -> Sort:
     descending = given.startswith("-") and given not in columns
+    name, _, kind = given.removeprefix("-").partition(":")
+    if name == "issues" and given not in columns:  # no column may have this name
+        return Sort("issue", kind=kind or None, descending=descending)
     return Sort("column", column=column_named(given[1:] if descending else given, columns), descending=descending)

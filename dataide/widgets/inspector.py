@@ -59,7 +59,10 @@ class Inspector(Panel):
             yield "inspect", {**ask}, pages.inspect(self.workspace, ask)
 
     def picture(self) -> Image | None:
-        """The picture of the sample, where one was named."""
+        """The picture of the sample with its boxes, where one was named."""
+        from .object_picture import with_boxes
         from .snapshot import sample
 
-        return None if self.config["no"] is None else sample(self.workspace, self.config["no"])
+        no = self.config["no"]
+        image = None if no is None else sample(self.workspace, no)
+        return None if image is None else with_boxes(self.workspace, no, image)

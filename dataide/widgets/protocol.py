@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from . import protocol_autotag, protocol_issues, protocol_objects, protocol_similar
 from .vocabulary import (
     ActArguments,
     Armed,
@@ -30,6 +31,7 @@ from .vocabulary import (
     SessionState,
     Shape,
     Share,
+    ShownIssue,
     Sort,
     StartKind,
     StartOptions,
@@ -151,6 +153,7 @@ class PeekAnswer(TypedDict):
     caption: str
     mime: str | None
     problem: str | None
+    issues: NotRequired[list[ShownIssue]]
 
 
 class LocateAsk(TypedDict):
@@ -185,6 +188,7 @@ class PageAnswer(TypedDict):
     selected: list[bool]
     captions: list[str | None]
     thumbs: Thumbs | None
+    issues: NotRequired[list[list[ShownIssue]]]  # open ones, the most severe first; left out where none is open
 
 
 class InspectAsk(TypedDict):
@@ -203,6 +207,7 @@ class InspectAnswer(TypedDict):
     history: list[HistoryEntry]
     picture: Picture | None
     problem: str | None
+    issues: NotRequired[list[ShownIssue]]  # those that were answered as well
 
 
 class FacetsAsk(TypedDict):
@@ -292,16 +297,6 @@ class StepAnswer(TypedDict):
     sentence: str
 
 
-class SimilarAsk(TypedDict):
-    target: Target
-
-
-class SimilarAnswer(TypedDict):
-    sort: Sort
-    count: int
-    embedding: str
-
-
 class CompleteAsk(TypedDict):
     what: Literal["filter", "tag", "label", "queue"]
     text: Text
@@ -382,13 +377,16 @@ ASKS: dict[str, Any] = {
     "act": ActAsk,
     "undo": StepAsk,
     "redo": StepAsk,
-    "similar": SimilarAsk,
     "complete": CompleteAsk,
     "configure": ConfigureAsk,
     "cancel_job": CancelJobAsk,
     "startable": StartableAsk,
     "start_job": StartJobAsk,
     "dismiss_job": DismissJobAsk,
+    **protocol_objects.ASKS,
+    **protocol_similar.ASKS,
+    **protocol_issues.ASKS,
+    **protocol_autotag.ASKS,
 }
 
 ANSWERS: dict[str, Any] = {
@@ -412,13 +410,16 @@ ANSWERS: dict[str, Any] = {
     "act": ActAnswer,
     "undo": StepAnswer,
     "redo": StepAnswer,
-    "similar": SimilarAnswer,
     "complete": CompleteAnswer,
     "configure": Nothing,
     "cancel_job": CancelJobAnswer,
     "startable": StartableAnswer,
     "start_job": StartJobAnswer,
     "dismiss_job": DismissJobAnswer,
+    **protocol_objects.ANSWERS,
+    **protocol_similar.ANSWERS,
+    **protocol_issues.ANSWERS,
+    **protocol_autotag.ANSWERS,
 }
 
 # A newer one of the same panel replaces an older one that waits. Everything else is done in the order of arrival.
@@ -426,9 +427,13 @@ READS = frozenset(
     {
         *("points", "colors", "marks", "detail", "density", "peek", "locate"),
         *("page", "inspect", "facets", "facet_values", "complete", "startable"),
+        *protocol_objects.READS,
+        *protocol_similar.READS,
+        *protocol_issues.READS,
+        *protocol_autotag.READS,
     }
 )
-MEDIA = frozenset({"page", "peek", "inspect"})
+MEDIA = frozenset({"page", "peek", "inspect", *protocol_issues.MEDIA, *protocol_autotag.MEDIA})
 # What takes its time to begin: it sees every gesture that came before it, and holds up none that comes after.
 STARTS = frozenset({"start_job"})
 

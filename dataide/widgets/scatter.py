@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from dataide.errors import DataideError
+
 from .answers import plot
 from .dialogue import Reply
 from .panel import Panel
 from .protocol import MarksAsk
+from .workspace import Workspace
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +29,7 @@ class Scatter(Panel):
         context: of the session.
         color: a column, `tags` or `queues`; None for one colour.
         projection: its name; None for the newest.
+        of: "samples", or "objects" for the newest map of objects: each point is an object.
         height: of the panel, in px.
 
     Raises:
@@ -41,9 +45,21 @@ class Scatter(Panel):
         *,
         color: str | None = "label",
         projection: str | None = None,
+        of: str = "samples",
         height: int = HEIGHT_PX,
         **more: Any,
     ) -> None:
+        if of == "objects" and projection is None:
+            maps = Workspace.of(context).places.object_maps()
+            if not maps:
+                raise DataideError(
+                    "There is no map of objects yet.",
+                    hint="Type session.objects.embed() and session.objects.project().",
+                    code="no_points",
+                )
+            projection = maps[0].name
+        elif of not in ("samples", "objects"):
+            raise DataideError(f"A plot of {of!r} is not possible.", hint="Say of='samples' or of='objects'.")
         super().__init__(context, {"color": color, "projection": projection, "height_px": height, **more})
 
     def check_choice(self, name: str, value: object) -> None:
@@ -52,10 +68,14 @@ class Scatter(Panel):
         if name == "projection" and value is not None:
             self.workspace.places.find(str(value))
 
+    @property
+    def _has_map(self) -> bool:
+        return bool(self.workspace.places.projections() or self.workspace.places.object_maps())
+
     def first_answers(self) -> Iterable[tuple[str, dict[str, Any], Reply]]:
         """The first points, and which of all of them are selected and pass the filter."""
         ask = {"projection": self.config["projection"], "color": self.config["color"]}
-        if not self.workspace.places.projections():
+        if not self._has_map:
             return
         yield "points", ask, plot.first_part(self.workspace, ask["projection"], ask["color"])
         # "none" and "all" cost nothing; which points it is travels along where there are not too many.
@@ -69,7 +89,7 @@ class Scatter(Panel):
     def sentence(self) -> str:
         """The panel in one line; without a map also what makes one."""
         said = super().sentence()
-        if self.workspace.places.projections():
+        if self._has_map:
             return said
         return f"{said}: no map yet, type session.embed() and session.project()"
 

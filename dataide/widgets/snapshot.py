@@ -13,7 +13,7 @@ import numpy as np
 from dataide.core.facet_counts import BarCounts, HistogramCounts
 
 from . import palette
-from .answers.plot import legend
+from .answers.plot import first_coloring, legend
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,7 +59,7 @@ def scatter(workspace: Workspace, projection: str | None, color: str | None) -> 
     if not workspace.places.projections():
         return None
     placed = workspace.places.points(projection)
-    coloring = workspace.places.colorings.first(color, placed)
+    coloring = first_coloring(workspace, placed, color)
     count = min(placed.total, MOST_POINTS)  # points stand in random order: the first ones are a fair sample
     width, height = PLOT_PX
     canvas = np.full((height, width, 3), 255, dtype=np.uint8)

@@ -12,7 +12,7 @@ from dataide.errors import DataideError
 from dataide.storage import vectors
 
 from .protocol import StartJobAsk
-from .starting import begin
+from .starting import ISSUES, begin
 from .vocabulary import EndedJob
 
 if TYPE_CHECKING:
@@ -119,10 +119,22 @@ class Starter:
         if embedding in self._without_map():
             self._keep(job, "done", said, None, embedding)
             return None
+        asking = self._workspace.panels.get(started.panel or "")
+        if started.kind == ISSUES and getattr(asking, "name", None) == "workbench" and any(report.found.values()):
+            # What was found before is told by the new search as well.
+            self._put_away(lambda ended: ended.get("show") == "issues")
+            self._keep(job, "done", said, None, None, show="issues")
+            return None
         return said
 
     def _keep(
-        self, job: Job[Any], state: Literal["done", "failed"], message: str, hint: str | None, embedding: str | None
+        self,
+        job: Job[Any],
+        state: Literal["done", "failed"],
+        message: str,
+        hint: str | None,
+        embedding: str | None,
+        show: Literal["issues"] | None = None,
     ) -> None:
         ended: EndedJob = {
             "id": job.id,
@@ -132,6 +144,8 @@ class Starter:
             "hint": hint[:MOST_SAID] if hint else None,
             "embedding": embedding,
         }
+        if show is not None:
+            ended["show"] = show
         with self._lock:
             self._ended = [*self._ended, ended][-MOST_ENDED:]
         self.changed()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .workspace import Workspace
 
 LONGEST_MINUTES = 24 * 60.0
+ISSUES = "issues"
 AUTO = "auto"
 # Good ones of torchvision, the quickest first, to complete what is typed; any other name may be typed as well.
 MODELS = (
@@ -37,6 +38,20 @@ MODELS = (
 _NO_LABELS = frozenset({"format", "excluded", "split", "sample_id", "media", "content_hash"})
 _MODEL = re.compile(r"[\w.\-/:]{1,200}")
 _RUN = re.compile(r"[A-Za-z]\w{0,39}")
+# Tasks of runs that say something of labels or boxes.
+_JUDGES = ("classification", "detection")
+# What can be looked for by itself.
+_ISSUES = {
+    "quality": "bad pictures",
+    "label": "wrong labels",
+    "near_duplicate": "near duplicates",
+    "leak": "leaks between splits",
+    "outlier": "outliers",
+    "ambiguous": "two labels alike",
+    "imbalance": "rare classes",
+    "box": "wrong boxes",
+    "linter": "broken rules",
+}
 _TARGETS: dict[JobTarget, str] = {"all": "The session", "filter": "The filter", "selection": "The selection"}
 
 Filled = Mapping[str, str]
@@ -152,6 +167,23 @@ def _predict(method: Callable[..., Job[Any]], filled: Filled) -> Job[Any]:
     return method(filled["model"], run=run, wait=False, progress=False)
 
 
+def _issue_fields(workspace: Workspace) -> list[StartField]:
+    fields = [_choice("kinds", "Look for", "", {"": "all kinds", **_ISSUES})]
+    embeddings = _embeddings(workspace)[::-1]
+    if embeddings:
+        first = AUTO if AUTO in embeddings else embeddings[0]
+        fields.append(_choice("embedding", "By", first, {name: name for name in embeddings}))
+    judges = [run.name for run in runs.runs(workspace.database) if run.task in _JUDGES][::-1]
+    if judges:
+        fields.append(_choice("run", "Run", "", {"": "none: probes trained here", **{name: name for name in judges}}))
+    return fields
+
+
+def _find_issues(method: Callable[..., Job[Any]], filled: Filled) -> Job[Any]:
+    named = {name: filled[name] for name in ("embedding", "run") if filled.get(name)}
+    return method(filled["kinds"] or None, wait=False, progress=False, **named)
+
+
 KINDS: dict[str, Kind] = {
     "embedding": Kind("Embedding", "vectors, to find what looks alike", "embed", _embedding_fields, _embed),
     "map": Kind("Map", "a plane where what is alike lies together", "project", _map_fields, _project),
@@ -164,6 +196,7 @@ KINDS: dict[str, Kind] = {
         _learn,
     ),
     "predictions": Kind("Predictions", "a class and a confidence as columns", "predict", _predict_fields, _predict),
+    ISSUES: Kind("Find issues", "wrong labels, duplicates, outliers …", "find_issues", _issue_fields, _find_issues),
 }
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
+from .protocol_objects import ObjectsState
 from .wire import Longest, Most
 
 ColumnKind = Literal["category", "number", "text", "time", "bool", "other"]
-Verb = Literal["tag", "untag", "relabel", "enqueue", "exclude", "include"]
+Verb = Literal[
+    "tag", "untag", "relabel", "enqueue", "exclude", "include", "accept_proposals", "reject_issues", "reopen_issues"
+]
+IssueState = Literal["open", "accepted", "rejected", "stale"]
 Mode = Literal["replace", "add", "subtract", "intersect"]
 
 Name = Annotated[str, Longest(1_000)]
@@ -33,6 +37,13 @@ class ColumnInfo(TypedDict):
 class NameCount(TypedDict):
     name: str
     count: int
+
+
+class IssueCount(NameCount):
+    """How many issues of a kind are open."""
+
+    worst: float | None  # the score of the worst of them: 0..1, low = severe
+    cure: NotRequired[str]  # what accepting a proposal changes; left out for kinds that propose nothing
 
 
 class ProjectionInfo(TypedDict):
@@ -70,7 +81,13 @@ class SortSimilar(TypedDict):
     descending: bool
 
 
-Sort = SortAdded | SortColumn | SortSimilar
+class SortIssue(TypedDict):
+    by: Literal["issue"]
+    kind: Name | None  # the most severe first; None: of any kind
+    descending: bool
+
+
+Sort = SortAdded | SortColumn | SortSimilar | SortIssue
 
 
 class ActArguments(TypedDict):
@@ -78,6 +95,7 @@ class ActArguments(TypedDict):
     label: NotRequired[Name | None]
     queue: NotRequired[Name]
     reason: NotRequired[Text]
+    kind: NotRequired[Name]  # of issue, for the verbs about issues
 
 
 class Armed(TypedDict):
@@ -125,6 +143,7 @@ class EndedJob(TypedDict):
     message: str
     hint: str | None
     embedding: str | None  # of which there is no map yet
+    show: NotRequired[Literal["issues"]]  # where to see what was found
 
 
 class JobsState(TypedDict):
@@ -144,6 +163,9 @@ class SessionState(TypedDict):
     labels: list[NameCount]
     tags: list[NameCount]
     queues: list[NameCount]
+    # Kinds that were looked for, the most open ones first; none as long as nothing was looked for.
+    issues: NotRequired[list[IssueCount]]
+    objects: NotRequired[ObjectsState | None]  # None: there are none, and nothing about them costs anything
     projections: list[ProjectionInfo]
     selection: SelectionState
     filter: FilterState
@@ -193,6 +215,7 @@ class StartOptions(TypedDict):
     label: NotRequired[Name]
     minutes: NotRequired[float]
     run: NotRequired[Name]
+    kinds: NotRequired[Name]
 
 
 # ---- gestures ----------------------------------------------------------------------------------------------------
@@ -255,11 +278,29 @@ class PredicateShape(TypedDict):
     text: Text
 
 
+class AboveShape(TypedDict):
+    """What passes the filter and is at least so similar, by a ranking."""
+
+    type: Literal["above"]
+    token: Name
+    threshold: float
+
+
 class PlainShape(TypedDict):
     type: Literal["all", "none", "invert"]
 
 
-Shape = PolygonShape | BoxShape | PointsShape | RangeShape | PositionsShape | SamplesShape | PredicateShape | PlainShape
+Shape = (
+    PolygonShape
+    | BoxShape
+    | PointsShape
+    | RangeShape
+    | PositionsShape
+    | SamplesShape
+    | PredicateShape
+    | AboveShape
+    | PlainShape
+)
 
 
 class SelectionTarget(TypedDict):
@@ -271,7 +312,18 @@ class SamplesTarget(TypedDict):
     nos: Nos
 
 
-Target = SelectionTarget | SamplesTarget
+class IssuesTarget(TypedDict):
+    """All issues of one kind that are severe and sure enough; by default the open ones."""
+
+    type: Literal["issues"]
+    kind: Name
+    states: NotRequired[Annotated[list[IssueState], Most(4)]]
+    max_score: float
+    min_confidence: float
+    group: NotRequired[int]
+
+
+Target = SelectionTarget | SamplesTarget | IssuesTarget
 
 
 class SqlClause(TypedDict):
@@ -382,6 +434,18 @@ class Field(TypedDict):
     name: str
     type: str
     value: str | None
+
+
+class ShownIssue(TypedDict):
+    """One issue of one sample, as a badge or a line of facts shows it."""
+
+    kind: str
+    state: Literal["open", "accepted", "rejected"]
+    score: float
+    proposal: str | None
+    confidence: float | None
+    reason: str | None
+    cure: NotRequired[str]  # what accepting changes: label, excluded …; left out where there is nothing to accept
 
 
 class HistoryEntry(TypedDict):

@@ -32,7 +32,7 @@ class Workbench(Panel):
         columns: of the facets; None for all that tell samples apart.
         tile_px: of the grid.
         caption: of the grid; a column.
-        sort: of the grid; a column, "-column" begins with the highest.
+        sort: of the grid; a column, "-column" begins with the highest; "issues" the most severe issues first.
         height: of the whole, in px.
 
     Raises:
@@ -44,6 +44,8 @@ class Workbench(Panel):
     grid = anywidget.WidgetTrait().tag(sync=True)
     facets = anywidget.WidgetTrait().tag(sync=True)
     inspector = anywidget.WidgetTrait().tag(sync=True)
+    # Made when somebody first opens it.
+    fix = anywidget.WidgetTrait().tag(sync=True)
 
     def __init__(
         self,
@@ -65,6 +67,17 @@ class Workbench(Panel):
             facets=Facets(context, columns=columns, embedded=True),
             inspector=Inspector(context, embedded=True),
         )
+
+    def configure(self, name: str, value: str | float | bool | None) -> None:
+        """Keeps a choice; `fix` is the kind of issue whose panel lies over the grid, None closes it."""
+        if name == "fix" and value is not None:
+            if self.fix is None:
+                from .fix import Fix
+
+                self.fix = Fix(self.context, kind=str(value) or None, embedded=True)
+            elif value:
+                self.fix.configure("kind", value)
+        super().configure(name, value)
 
     @property
     def view(self) -> View:

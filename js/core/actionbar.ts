@@ -58,7 +58,7 @@ export function mountActionBar(
           ${button("Tag", "T", "", "Tag what is selected", ask("tag"), off)}
           ${button("Relabel", "L", "", "Give what is selected another label; digits do it at once", ask("label"), off)}
           ${button("Queue", "Q", "", "Put what is selected into a queue for review", ask("queue"), off)}
-          ${button("Similar", "S", "", "Sort by similarity with what is selected", () => withTarget((t) => store.similar(t)), off)}
+          ${button("Similar", "S", "", "Sort by similarity with what is selected", () => withTarget((t) => t.type !== "issues" && store.similar(t)), off)}
           ${button("Exclude", "X", "", "Leave out what is selected", () => withTarget((t) => store.act("exclude", {}, t)), off)}
         </span>`
             : nothing

@@ -21,6 +21,8 @@ const ORDERED: ReadonlySet<Op> = new Set([
   "startJob",
   "cancelJob",
   "dismissJob",
+  "autotagMark",
+  "autotagCommit",
 ]);
 
 export class RequestFailed extends Error implements KernelError {

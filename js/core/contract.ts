@@ -2,6 +2,7 @@
 import type { ReadonlySignal, Signal } from "@preact/signals-core";
 import type { html, nothing, render, svg } from "lit-html";
 import type { repeat } from "lit-html/directives/repeat.js";
+import type { InspectorOptions } from "./inspector/view.js";
 import type {
   ActArguments,
   Answer,
@@ -10,11 +11,19 @@ import type {
   EndedJob,
   Failure,
   JobState,
+  NameCount,
   Op,
   SessionState,
   Target,
   Verb,
 } from "./protocol.js";
+import type { SimilarMode, SimilarTarget } from "./protocol_similar.js";
+
+/** While an autotag marks in grids, + and − there mark instead of sizing tiles. */
+export interface Marking {
+  tag: string;
+  mark(sign: "positive" | "negative", target: Target): void;
+}
 
 export interface Reply<O extends Op> {
   body: Answer<O>;
@@ -73,11 +82,15 @@ export interface Store {
   /** Sample number shown by inspectors; null when closed. */
   readonly inspected: Signal<number | null>;
 
+  /** What + and − in a grid mark; null: they size its tiles. */
+  readonly marking: Signal<Marking | null>;
+
   act(verb: Verb, args: ActArguments, target: Target): Promise<void>; // shows the toast itself, errors as well
   undo(): Promise<void>;
   redo(): Promise<void>;
   arm(armed: Armed | null): Promise<void>;
-  similar(target: Target): Promise<void>;
+  /** Sorts by similarity, or adds an example to the ranking that is shown. */
+  similar(target: SimilarTarget, mode?: SimilarMode): Promise<void>;
   toast(toast: Omit<Toast, "id">): void;
   dismiss(id: number): void;
   /** A gesture that selects, and carries out the armed action, if there is one, in the same message. Rejects when it was refused. */
@@ -104,6 +117,10 @@ export interface KeyboardOptions {
 }
 
 export interface PromptOptions {
+  /** Completions at hand; nobody else is asked then, and it cannot be armed. */
+  names?: readonly NameCount[];
+  /** It was left without an answer. */
+  cancel?: () => void;
   what: "tag" | "label" | "queue";
   /** What the input asks, and its accessible name: Tag 312 samples. */
   title: string;
@@ -133,6 +150,15 @@ export interface Ui {
   actionBar(place: HTMLElement, options: ActionBarOptions, signal: AbortSignal): void;
   /** Opens the input with completion over the bar of `root`, or at the bottom of `root`. Closes itself. */
   prompt(root: HTMLElement, options: PromptOptions): void;
+  /**
+   * Accepts what issues of the target propose, or says that they are none, and shows the toast itself. Of one kind; else of the kind
+   * that is filtered or sorted by, else of all that are open.
+   */
+  answerIssues(
+    verb: "accept_proposals" | "reject_issues" | "reopen_issues",
+    target: Target,
+    kind?: string,
+  ): Promise<void>;
   /** Opens or closes the table of keys over `root`. */
   help(root: HTMLElement): void;
   /** Draws "kernel busy" and "kernel restarted" over `root`. */
@@ -160,6 +186,28 @@ export interface Dom {
   numberColor(t: number): string; // t in [0, 1]
 }
 
+/** The room in which a picture is shown with `object-fit: contain`, in px; left and top in the element around it, 0 if not given. */
+export interface PictureFrame {
+  width: number;
+  height: number;
+  left?: number;
+  top?: number;
+}
+
+/** Boxes, masks and keypoints over the pictures of a panel. Costs nothing in a session without objects. */
+export interface ObjectsLayer {
+  /** Says which samples a panel (`source`) has in sight, and how large (px of the screen); an empty list when it ends. */
+  want(source: string, nos: readonly number[], px: number): void;
+  /** Draws the objects of sample `no` over its picture, and again by itself when they change; null for none. */
+  paint(image: HTMLImageElement, no: number | null, frame: PictureFrame): void;
+}
+
+/** What an inspector tells whoever mounted it. */
+export interface MountedInspector {
+  /** What the shared keys act on: the sample it shows. */
+  target(): { type: "samples"; nos: number[] } | null;
+}
+
 export interface HubExports {
   version: 1;
   client: Client;
@@ -168,6 +216,9 @@ export interface HubExports {
   dom: Dom;
   ui: Ui;
   images: Images;
+  /** Mounts one sample's picture, facts and history into `root`, which has the class `dataide-inspector`. */
+  inspector(root: HTMLElement, options: InspectorOptions): MountedInspector;
+  objects: ObjectsLayer;
   lit: { html: typeof html; svg: typeof svg; render: typeof render; nothing: typeof nothing; repeat: typeof repeat };
   signals: {
     signal: <T>(value: T) => Signal<T>;

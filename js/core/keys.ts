@@ -1,6 +1,7 @@
 /** The keys that mean the same in every panel. */
 import type { Client, KeyboardOptions, Store, Ui } from "./contract.js";
 import type { SessionState, Target } from "./protocol.js";
+import type { SimilarMode } from "./protocol_similar.js";
 
 /** Digit keys and the labels they give. Where all labels are digits, the key is the label; else the first nine by name. */
 export function digitLabels(state: SessionState | null): readonly (readonly [string, string])[] {
@@ -18,7 +19,9 @@ export const SHARED_KEYS: readonly (readonly [string, string])[] = [
   ["L", "Relabel…"],
   ["Q", "Queue…"],
   ["S", "Most similar first"],
+  ["Shift + S, U", "Sorted by similarity: more like this, less like this"],
   ["X", "Exclude"],
+  ["Y, N", "Issues: accept what is proposed; it is none. Of the kind in the filter or the sort, else of all"],
   ["Z", "Undo"],
   ["Shift + Z", "Redo"],
   ["A", "Select all that pass the filter"],
@@ -48,6 +51,10 @@ export function sharedKeys(
   deps: KeyDeps,
 ): (event: KeyboardEvent, root: HTMLElement, options: KeyboardOptions) => boolean {
   const { client, store, ui } = deps;
+
+  const similar = (target: Target, mode: SimilarMode): void => {
+    if (target.type !== "issues") void store.similar(target, mode);
+  };
 
   const select = (type: "all" | "none", root: HTMLElement): void => {
     const panel = root.dataset.dataidePanel ?? "hub";
@@ -83,8 +90,11 @@ export function sharedKeys(
       t: open("tag"),
       l: open("label"),
       q: open("queue"),
-      s: () => onTarget((target) => void store.similar(target)),
+      s: () => onTarget((target) => similar(target, event.shiftKey ? "like" : "replace")),
+      u: () => onTarget((target) => similar(target, "unlike")),
       x: () => onTarget((target) => void store.act("exclude", {}, target)),
+      y: () => onTarget((target) => void ui.answerIssues("accept_proposals", target)),
+      n: () => onTarget((target) => void ui.answerIssues("reject_issues", target)),
       z: undoOrRedo,
       a: () => select("all", root),
       Escape: () => leave(root),

@@ -16,8 +16,13 @@ interface Item {
 const VERBS = { tag: "tag", label: "relabel", queue: "queue" } as const;
 
 /** Completions the browser can give at once, even while the kernel is busy: the state holds the names. */
-export function knownItems(state: SessionState | null, what: PromptOptions["what"], text: string): Item[] {
-  const known = { tag: state?.tags, label: state?.labels, queue: state?.queues }[what] ?? [];
+export function knownItems(
+  state: SessionState | null,
+  what: PromptOptions["what"],
+  text: string,
+  names?: PromptOptions["names"],
+): Item[] {
+  const known = names ?? { tag: state?.tags, label: state?.labels, queue: state?.queues }[what] ?? [];
   const wanted = text.trim().toLowerCase();
   const starts = known.filter((item) => item.name.toLowerCase().startsWith(wanted));
   const holds = known.filter((item) => item.name.toLowerCase().indexOf(wanted) > 0);
@@ -49,6 +54,7 @@ export function openPrompt(
   if (room > 0) place.style.setProperty("--dataide-list-height", `${Math.min(220, Math.max(52, room - 150))}px`);
   anchor.append(place);
 
+  let confirmed = false;
   const close = (): void => {
     if (ending.signal.aborted) return;
     ending.abort();
@@ -56,11 +62,13 @@ export function openPrompt(
     place.remove();
     if (had && before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
     closed();
+    if (!confirmed) options.cancel?.();
   };
 
   const confirm = (arm: boolean, chosen?: string): void => {
     const word = (chosen ?? items.value[active.value]?.text ?? text.value).trim();
-    if (word === "") return;
+    if (word === "" || (arm && options.names !== undefined)) return;
+    confirmed = true;
     close();
     options.confirm(word, arm);
   };
@@ -68,7 +76,8 @@ export function openPrompt(
   const complete = async (): Promise<void> => {
     const asked = text.value;
     active.value = -1;
-    items.value = knownItems(store.state.value, options.what, asked);
+    items.value = knownItems(store.state.value, options.what, asked, options.names);
+    if (options.names !== undefined) return;
     const body = { what: options.what, text: asked, cursor: asked.length };
     const reply = await client.ask("complete", body, { panel: "prompt", signal: ending.signal }).catch(() => null);
     if (reply === null || asked !== text.value || reply.body.items.length === 0) return;
@@ -124,7 +133,7 @@ export function openPrompt(
         </label>
         <ul id=${listId} role="listbox" aria-label="Completions">${repeat(items.value, (item) => item.text, option)}</ul>
         <div class="dataide-prompt-foot">
-          <span><kbd>Enter</kbd> now</span><span><kbd>Shift + Enter</kbd> on every lasso</span><span><kbd>Esc</kbd> leave</span>
+          <span><kbd>Enter</kbd> now</span>${options.names === undefined ? html`<span><kbd>Shift + Enter</kbd> on every lasso</span>` : nothing}<span><kbd>Esc</kbd> leave</span>
         </div>
       </div>`,
       place,

@@ -6,6 +6,11 @@
  * A sample is named on the wire by `no`, its small integer number inside the session; ids never travel in bulk.
  * The Python twin is dataide/widgets/protocol.py; golden messages in tests/protocol/ are read by both sides.
  */
+import type { AutotagOperations } from "./protocol_autotag.js";
+import type { IssueOperations, IssuesTarget, IssueVerb } from "./protocol_issues.js";
+
+import type { ObjectOperations, ObjectsState } from "./protocol_objects.js";
+import type { AboveShape, SimilarOperations } from "./protocol_similar.js";
 
 export type ColumnKind = "category" | "number" | "text" | "time" | "bool" | "other";
 
@@ -19,6 +24,12 @@ export interface ColumnInfo {
 export interface NameCount {
   name: string;
   count: number;
+}
+
+/** How many issues of a kind are open, the score of the worst of them, and what accepting a proposal of this kind changes. */
+export interface IssueCount extends NameCount {
+  worst: number | null; // 0…1, low = severe
+  cure?: string; // left out for kinds that propose nothing
 }
 
 export interface ProjectionInfo {
@@ -41,15 +52,17 @@ export interface Clause {
 export type Sort =
   | { by: "added"; descending: boolean }
   | { by: "column"; column: string; descending: boolean }
-  | { by: "similar"; token: string; label: string; descending: boolean };
+  | { by: "similar"; token: string; label: string; descending: boolean }
+  | { by: "issue"; kind: string | null; descending: boolean }; // the most severe first; null: of any kind
 
-export type Verb = "tag" | "untag" | "relabel" | "enqueue" | "exclude" | "include";
+export type Verb = "tag" | "untag" | "relabel" | "enqueue" | "exclude" | "include" | IssueVerb;
 
 export interface ActArguments {
   tag?: string;
   label?: string | null;
   queue?: string;
   reason?: string;
+  kind?: string; // of issue, for the verbs about issues
 }
 
 export interface Armed {
@@ -66,6 +79,8 @@ export interface SessionState {
   labels: NameCount[]; // the most frequent first, at most 1,000
   tags: NameCount[];
   queues: NameCount[];
+  issues?: IssueCount[]; // kinds that were looked for, the most open ones first; none as long as nothing was looked for
+  objects?: ObjectsState | null; // null: there are none, and nothing about them costs anything
   projections: ProjectionInfo[];
   // `lead` changes when the grid shows another selection first. `gesture` is left out in the browser until the kernel has told it.
   selection: { count: number; version: number; lead?: number; gesture?: Gesture | null };
@@ -100,6 +115,7 @@ export interface EndedJob {
   message: string;
   hint: string | null;
   embedding: string | null; // of which there is no map yet
+  show?: "issues"; // where to see what was found
 }
 
 export interface JobsState {
@@ -135,6 +151,7 @@ export interface StartOptions {
   label?: string;
   minutes?: number;
   run?: string;
+  kinds?: string;
 }
 
 export type Mode = "replace" | "add" | "subtract" | "intersect";
@@ -147,6 +164,7 @@ export type Shape =
   | { type: "positions"; orderId: string; positions: number[] } // at most 1,000
   | { type: "samples"; nos: number[] } // at most 1,000
   | { type: "predicate"; text: string }
+  | AboveShape
   | { type: "all" } // all that pass the filter
   | { type: "none" }
   | { type: "invert" };
@@ -167,7 +185,7 @@ export interface Gesture {
   off: number[];
 }
 
-export type Target = { type: "selection" } | { type: "samples"; nos: number[] };
+export type Target = { type: "selection" } | { type: "samples"; nos: number[] } | IssuesTarget;
 
 export type FilterClause =
   | { type: "sql"; text: string }
@@ -215,6 +233,17 @@ export interface Group {
 
 export type Box = [number, number, number, number]; // x low, y low, x high, y high, in data coordinates
 
+/** One issue of one sample. `cure` is what accepting its proposal changes (label, excluded …); left out where nothing is proposed. */
+export interface ShownIssue {
+  kind: string;
+  state: "open" | "accepted" | "rejected";
+  score: number; // 0…1, low = severe
+  proposal: string | null;
+  confidence: number | null;
+  reason: string | null;
+  cure?: string;
+}
+
 export interface Peek {
   no: number;
   id: string;
@@ -222,6 +251,7 @@ export interface Peek {
   caption: string;
   mime: string | null; // of the one buffer that comes with it; null when the picture cannot be read, then `problem` says why
   problem: string | null;
+  issues?: ShownIssue[];
 }
 
 /**
@@ -232,7 +262,7 @@ export interface Peek {
 export type Share = "none" | "all" | "only" | "except" | "some";
 
 /** What each operation asks and answers. Buffers are named in the comment; they come with the reply. */
-export interface Operations {
+export interface Operations extends AutotagOperations, IssueOperations, ObjectOperations, SimilarOperations {
   hello: { ask: Record<string, never>; answer: { protocol: 1; state: SessionState } };
   // Parts of at most 262,144 points, each with two buffers: Uint16 x,y pairs scaled to `bounds`, Uint8 colour byte.
   // `places` names the order and the places: while it stays the same, position i is the same sample at the same place, and an
@@ -323,6 +353,7 @@ export interface Operations {
       selected: boolean[];
       captions: (string | null)[];
       thumbs: { mime: string[]; starts: number[]; problems: (string | null)[] } | null; // starts has one more entry than tiles
+      issues?: ShownIssue[][]; // open ones; left out where none is open in the session
     };
   };
   // One buffer: the full picture, at most 4 MiB.
@@ -339,6 +370,7 @@ export interface Operations {
       history: { at: string; author: string; sentence: string; undone: boolean }[];
       picture: { mime: string; widthPx: number; heightPx: number } | null;
       problem: string | null;
+      issues?: ShownIssue[]; // those that were answered as well
     };
   };
   facets: { ask: { columns: string[] | null; bars: number }; answer: { facets: Facet[] } };
@@ -368,8 +400,6 @@ export interface Operations {
   };
   undo: { ask: { uuid: string }; answer: { event: number | null; count: number; sentence: string } };
   redo: { ask: { uuid: string }; answer: { event: number | null; count: number; sentence: string } };
-  // Sets the sort to similarity with the target's mean vector, and answers with it.
-  similar: { ask: { target: Target }; answer: { sort: Sort; count: number; embedding: string } };
   complete: {
     ask: { what: "filter" | "tag" | "label" | "queue"; text: string; cursor: number };
     answer: { from: number; to: number; items: { text: string; kind: string; detail: string | null }[] };

@@ -1,7 +1,7 @@
 /** The session as the browser knows it. The kernel is right; this folds its answers and events into signals, in any order they come. */
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { type KernelClient, RequestFailed } from "./client.js";
-import type { AskOptions, Reply, Store, Toast } from "./contract.js";
+import type { AskOptions, Marking, Reply, Store, Toast } from "./contract.js";
 import type {
   ActArguments,
   Answer,
@@ -17,6 +17,7 @@ import type {
   Target,
   Verb,
 } from "./protocol.js";
+import type { SimilarMode, SimilarTarget } from "./protocol_similar.js";
 import { newUuid } from "./uuid.js";
 
 const PANEL = "hub";
@@ -68,6 +69,7 @@ export class SessionStore implements Store {
   readonly inspected: Signal<number | null> = signal(null);
   readonly inspectors: Signal<number> = signal(0);
   readonly step: Signal<((by: number) => void) | null> = signal(null);
+  readonly marking: Signal<Marking | null> = signal(null);
 
   readonly #client: KernelClient;
   readonly #state = signal<SessionState | null>(null);
@@ -127,9 +129,11 @@ export class SessionStore implements Store {
     });
   }
 
-  async similar(target: Target): Promise<void> {
+  async similar(target: SimilarTarget, mode: SimilarMode = "replace"): Promise<void> {
     await this.#tell(async () => {
-      await this.#client.ask("similar", { target }, { panel: PANEL });
+      const ask = mode === "replace" ? { target } : { target, mode };
+      await this.#client.ask("similar", ask, { panel: PANEL });
+      if (mode !== "replace") return; // every grid says by what it is sorted, and examples come one after the other
       const sentence = "Sorted by similarity, the most similar first.";
       this.toast({ sentence, kind: "info", undoable: false, python: null, hint: null });
     });

@@ -3,8 +3,11 @@ import { html, nothing, render } from "lit-html";
 import { mountActionBar } from "./actionbar.js";
 import type { ActionBarOptions, Client, KeyboardOptions, PromptOptions, Store, Ui } from "./contract.js";
 import { effectUntil, formatCount } from "./dom.js";
+import { answerIssues } from "./issues/answer.js";
 import { digitLabels, SHARED_KEYS } from "./keys.js";
 import { openPrompt } from "./prompt.js";
+import type { Target } from "./protocol.js";
+import type { IssueVerb } from "./protocol_issues.js";
 
 export class SharedUi implements Ui {
   readonly #store: Store;
@@ -43,6 +46,10 @@ export class SharedUi implements Ui {
         this.#closePrompt = null;
       },
     );
+  }
+
+  answerIssues(verb: IssueVerb, target: Target, kind?: string): Promise<void> {
+    return answerIssues({ client: this.#client, store: this.#store }, verb, target, kind);
   }
 
   help(root: HTMLElement): void {

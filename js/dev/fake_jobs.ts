@@ -42,6 +42,14 @@ const KINDS: StartKind[] = [
       { name: "minutes", label: "Minutes", kind: "number", value: "2", choices: [], hint: "of training" },
     ],
   },
+  {
+    kind: "issues",
+    title: "Find issues",
+    about: "wrong labels, duplicates, outliers …",
+    fields: [
+      { name: "kinds", label: "Look for", kind: "choice", value: "", choices: choices("", "label", "quality"), hint: null }, // biome-ignore format: one line each
+    ],
+  },
 ];
 
 export function startable(session: FakeSession): Answer<"startable"> {

@@ -1,7 +1,9 @@
 /** Answers the protocol over a made-up session, one message at a time and in order, as the real kernel does over its comm. */
 import type { Answer, Ask, Facet, Failure, Op, Upward } from "../core/protocol.js";
 import { fromWire, toWire } from "../core/wire.js";
+import { FakeAutotag } from "./fake_autotag.js";
 import { picture, UNREADABLE } from "./fake_data.js";
+import { FakeFix } from "./fake_fix.js";
 import { startable, startJob } from "./fake_jobs.js";
 import { FakePoints, type Part } from "./fake_points.js";
 import { Refusal } from "./fake_predicate.js";
@@ -19,6 +21,7 @@ const CHANGING: ReadonlySet<Op> = new Set([
   "redo",
   "similar",
   "group",
+  "actObjects",
 ]);
 
 export interface FakeOptions {
@@ -40,6 +43,8 @@ export class FakeKernel {
   /** A page ends before its pictures weigh more, as in the real kernel. */
   mostThumbBytes = 4 << 20;
   readonly #points: FakePoints;
+  readonly #autotag: FakeAutotag;
+  readonly #fix: FakeFix;
   readonly #delay: () => number;
   readonly #held: (() => void)[] = [];
   readonly #cancelled = new Set<number>();
@@ -49,6 +54,8 @@ export class FakeKernel {
   constructor({ count = 10_000, labels, most = 20_000_000, delayMs = 0 }: FakeOptions = {}) {
     this.session = new FakeSession(count, labels);
     this.#points = new FakePoints(this.session, most);
+    this.#autotag = new FakeAutotag(this.session.samples);
+    this.#fix = new FakeFix(this.session);
     this.#delay = typeof delayMs === "function" ? delayMs : () => delayMs;
   }
 
@@ -140,7 +147,11 @@ export class FakeKernel {
         const problem = no === UNREADABLE ? "cannot identify image file" : null;
         const caption = `brightness ${sample.brightness.toFixed(2)}`;
         const buffers = problem === null ? [picture(sample, 32)] : [];
-        return { body: { no, id, label, caption, mime: problem === null ? "image/bmp" : null, problem }, buffers };
+        const issues = session.issues.open(no);
+        return {
+          body: { no, id, label, caption, mime: problem === null ? "image/bmp" : null, problem, issues },
+          buffers,
+        };
       },
       locate: (ask) => ({
         body: {
@@ -188,8 +199,18 @@ export class FakeKernel {
       act: (ask) => ({ body: session.act(ask.verb, ask.arguments, ask.target, ask.uuid) }),
       undo: () => ({ body: session.step("undo") }),
       redo: () => ({ body: session.step("redo") }),
-      similar: (ask) => ({ body: { count: session.similar(ask.target), sort: session.sort, embedding: "auto" } }),
+      similar: (ask) => ({
+        body: { count: session.similar(ask.target, ask.mode), sort: session.sort, embedding: "auto" },
+      }),
+      ranked: (ask) => ({ body: session.ranked(ask.threshold) }),
       complete: (ask) => ({ body: this.#complete(ask) }),
+      autotag: (ask) => this.#autotag.state(ask),
+      autotagPage: (ask) => this.#autotag.page(ask),
+      autotagMark: (ask) => {
+        const chosen = session.samples.flatMap(({ no }) => (session.selected[no] === 1 ? [no] : []));
+        return this.#autotag.mark(ask, ask.target.type === "samples" ? ask.target.nos : chosen);
+      },
+      autotagCommit: (ask) => this.#autotag.commit(ask),
       configure: (ask) => {
         this.onConfigure(ask);
         return { body: {} };
@@ -206,6 +227,13 @@ export class FakeKernel {
         this.event("jobs", session.jobsState());
         return { body };
       },
+      objects: (ask) => session.objects.objects(ask),
+      actObjects: (ask) => ({ body: session.actObjects(ask) }),
+      lintObjects: (ask) => session.objects.lint(ask.no),
+      issueKinds: () => this.#fix.kinds(),
+      issuePage: (ask) => this.#fix.page(ask),
+      issuePreview: (ask) => this.#fix.preview(ask),
+      issueNeighbours: (ask) => this.#fix.neighbours(ask),
       dismissJob: (ask) => {
         const found = session.ended.some(({ id }) => id === ask.id);
         session.ended = session.ended.filter(({ id }) => id !== ask.id);
@@ -246,8 +274,9 @@ export class FakeKernel {
         queued: page.map((sample) => sample.queues.size > 0),
         excluded: page.map((sample) => sample.excluded),
         selected: page.map((sample) => session.selected[sample.no] === 1),
+        issues: page.map(({ no }) => session.issues.open(no)),
         captions: page.map((sample) => {
-          const value = ask.caption === null ? null : session.value(sample, ask.caption);
+          const value = ask.caption === null ? session.similarity(sample.no) : session.value(sample, ask.caption);
           return value === null ? null : typeof value === "number" ? value.toPrecision(3) : String(value);
         }),
         thumbs: ask.thumbs
@@ -290,6 +319,7 @@ export class FakeKernel {
         history: sample.history,
         picture: broken ? null : { mime: "image/bmp", widthPx: 96, heightPx: 96 },
         problem: broken ? "cannot identify image file" : null,
+        issues: this.session.issues.of(no),
       },
       buffers: broken ? [] : [picture(sample, 96)],
     };
@@ -297,9 +327,9 @@ export class FakeKernel {
 
   #facet(column: string, bars: number): Facet {
     const { session } = this;
-    if (["label", "split", "tags", "queues", "street", "excluded"].includes(column)) {
+    if (["label", "split", "tags", "queues", "issues", "street", "excluded"].includes(column)) {
       const all = session.bars(column);
-      const type = column === "tags" || column === "queues" ? "VARCHAR[]" : "VARCHAR";
+      const type = ["tags", "queues", "issues"].includes(column) ? "VARCHAR[]" : "VARCHAR";
       return { kind: "bars", column, type, bars: all.slice(0, bars), more: Math.max(all.length - bars, 0) };
     }
     const values = session.samples

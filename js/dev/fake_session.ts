@@ -17,7 +17,10 @@ import type {
   Target,
   Verb,
 } from "../core/protocol.js";
+import type { SimilarMode, SimilarTarget } from "../core/protocol_similar.js";
 import { type FakeSample, makeSamples } from "./fake_data.js";
+import { FakeIssues, isIssueVerb } from "./fake_issues.js";
+import { FakeObjects } from "./fake_objects.js";
 import { compare, parseText, Refusal, type Value } from "./fake_predicate.js";
 
 interface Event {
@@ -73,6 +76,8 @@ export class FakeSession {
   /** Long works, for tests to put there and take away; `event("jobs", jobsState())` tells the page. */
   jobs: JobState[] = [];
   ended: EndedJob[] = [];
+  readonly issues = new FakeIssues();
+  readonly objects = new FakeObjects();
   #jobsVersion = 0;
   readonly clauses = new Map<string, FilterClause>();
   readonly #done: Event[] = [];
@@ -80,7 +85,9 @@ export class FakeSession {
   readonly #known = new Map<string, Event | null>();
   readonly #versions = new Map<string, number>();
   #order: number[] | null = null;
-  #likeness: { token: string; nos: number[] } | null = null;
+  #rankings = 0;
+  #examples: { like: number[]; unlike: number[] } = { like: [], unlike: [] };
+  #likeness: { token: string; nos: number[]; scores: number[] } | null = null;
 
   constructor(count: number, labels?: readonly string[]) {
     this.samples = makeSamples(count, labels);
@@ -121,6 +128,8 @@ export class FakeSession {
       labels: counted((sample) => (sample.label === null ? [] : [sample.label])),
       tags: counted((sample) => sample.tags),
       queues: counted((sample) => sample.queues.keys()),
+      issues: this.issues.counts(),
+      objects: this.objects.state(),
       projections: [{ name: PROJECTION, method: "pca", embedding: "auto", count: this.samples.length, stale: 0 }],
       selection: { count, version: this.selectionVersion, gesture: this.gesture },
       filter: {
@@ -161,6 +170,7 @@ export class FakeSession {
   values(sample: FakeSample, column: string): Value[] {
     if (column === "tags") return [...sample.tags];
     if (column === "queues") return [...sample.queues.keys()];
+    if (column === "issues") return this.issues.open(sample.no).map(({ kind }) => kind);
     return [this.value(sample, column)];
   }
 
@@ -180,6 +190,8 @@ export class FakeSession {
     if (sort.by === "similar" && this.#likeness?.token === sort.token) {
       const places = new Map(this.#likeness.nos.map((no, i) => [no, i]));
       nos.sort((a, b) => (places.get(a) ?? 0) - (places.get(b) ?? 0));
+    } else if (sort.by === "issue") {
+      nos.sort((a, b) => this.issues.score(a, sort.kind) - this.issues.score(b, sort.kind) || a - b);
     } else if (sort.by === "column") {
       const values = this.samples.map((sample) => this.value(sample, sort.column));
       nos.sort((a, b) => compare(values[a] ?? null, values[b] ?? null) || a - b);
@@ -263,14 +275,57 @@ export class FakeSession {
     this.#newOrder();
   }
 
-  similar(target: Target): number {
-    const nos = this.#targetNos(target);
+  /** In this made-up session the nearest on the map are the most similar; what is unlike pushes away. */
+  similar(target: SimilarTarget, mode: SimilarMode = "replace"): number {
+    const came = target.type === "region" || target.type === "object" ? [0] : this.#targetNos(target);
+    const before = mode === "replace" ? { like: [], unlike: [] } : this.#examples;
+    const rest = (nos: readonly number[]): number[] => nos.filter((no) => !came.includes(no));
+    this.#examples = { like: rest(before.like), unlike: rest(before.unlike) };
+    this.#examples[mode === "unlike" ? "unlike" : "like"].push(...came);
+    const nos = this.#examples.like;
     const [x, y] = [0, 1].map((axis) => nos.reduce((sum, no) => sum + this.#place(no)[axis as 0 | 1], 0) / nos.length);
     const far = (no: number): number => Math.hypot(this.#place(no)[0] - (x ?? 0), this.#place(no)[1] - (y ?? 0));
-    const token = `like-${this.rev}-${this.selectionVersion}`;
-    this.#likeness = { token, nos: this.samples.map((sample) => sample.no).sort((a, b) => far(a) - far(b)) };
+    const token = `like-${this.rev}-${++this.#rankings}`;
+    const away = (no: number): number => {
+      const from = this.#examples.unlike.map((other) => this.#place(other));
+      const [ax, ay] = [0, 1].map((axis) => this.#place(no)[axis as 0 | 1]) as [number, number];
+      return from.reduce((sum, [bx, by]) => sum + 0.5 / (0.1 + Math.hypot(ax - bx, ay - by)), 0);
+    };
+    const score = (no: number): number => 1 / (1 + far(no) + away(no));
+    const scores = this.samples.map(({ no }) => score(no));
+    const ranked = this.samples.map(({ no }) => no).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0));
+    this.#likeness = { token, nos: ranked, scores };
     this.setSort({ by: "similar", token, label: `${formatCount(nos.length)} selected`, descending: false });
     return this.samples.length;
+  }
+
+  /** How similar a sample is, while the order goes by it. */
+  similarity(no: number): number | null {
+    return this.sort.by === "similar" ? (this.#likeness?.scores[no] ?? null) : null;
+  }
+
+  ranked(threshold: number | null) {
+    const scores = this.order().map((no) => this.#likeness?.scores[no] ?? 0);
+    const [low, high] = [Math.min(...scores, 1), Math.max(...scores, 0)];
+    const counts = new Array<number>(64).fill(0);
+    for (const score of scores) {
+      const bin = Math.min(Math.floor(((score - low) / (high - low || 1)) * 64), 63);
+      counts[bin] = (counts[bin] ?? 0) + 1;
+    }
+    const at = threshold ?? Math.round((low + 0.7 * (high - low)) * 1000) / 1000;
+    const above = scores.filter((score) => score >= at).length;
+    const [like, unlike] = [this.#examples.like.length, this.#examples.unlike.length];
+    return {
+      token: this.#likeness?.token ?? "",
+      like,
+      unlike,
+      low,
+      high,
+      counts,
+      threshold: at,
+      above,
+      total: scores.length,
+    };
   }
 
   act(verb: Verb, args: Ask<"act">["arguments"], target: Target, uuid: string) {
@@ -282,6 +337,16 @@ export class FakeSession {
     return event === null
       ? { event: null, count: 0, sentence: "Nothing changed.", python }
       : { event: this.rev, count: event.count, sentence: event.sentence, python };
+  }
+
+  /** One decision about objects. */
+  actObjects(ask: Ask<"actObjects">) {
+    const { change, objects } = this.objects.decide(ask);
+    const python = `session.objects.${ask.verb}(…)`;
+    if (change === null) return { event: null, count: 0, sentence: "Nothing changed.", python, objects };
+    change.swap();
+    this.#noted({ uuid: ask.uuid, verb: "tag", ...change });
+    return { event: this.rev, count: change.count, sentence: change.sentence, python, objects };
   }
 
   step(direction: "undo" | "redo") {
@@ -316,6 +381,10 @@ export class FakeSession {
   }
 
   #decide(verb: Verb, args: Ask<"act">["arguments"], nos: number[], uuid: string): Event | null {
+    if (isIssueVerb(verb)) {
+      const answer = this.issues.answer(verb, args.kind ?? "", nos, this.samples);
+      return answer && this.#noted({ uuid, verb, ...answer });
+    }
     const swaps: (() => void)[] = [];
     let sentence = "";
     for (const no of nos) {
@@ -340,7 +409,11 @@ export class FakeSession {
     for (const no of nos) {
       this.samples[no]?.history.push({ at: "2026-01-02T10:00:00Z", author: "you", sentence, undone: false });
     }
-    const event = { uuid, verb, sentence, count: swaps.length, swap };
+    return this.#noted({ uuid, verb, sentence, count: swaps.length, swap });
+  }
+
+  #noted(event: Event): Event {
+    const { verb } = event;
     this.#done.push(event);
     this.#undone.length = 0;
     this.#changed(verb);
@@ -349,8 +422,8 @@ export class FakeSession {
 
   #changed(verb: Verb): void {
     this.rev++;
-    const column = verb === "relabel" ? "label" : "excluded";
-    if (verb === "relabel" || verb === "exclude" || verb === "include")
+    const column = verb === "exclude" || verb === "include" ? "excluded" : "label";
+    if (["relabel", "exclude", "include", "accept_proposals"].includes(verb))
       this.#versions.set(column, (this.#versions.get(column) ?? 0) + 1);
     this.#newOrder();
     this.#passing();
@@ -368,6 +441,7 @@ export class FakeSession {
 
   #targetNos(target: Target): number[] {
     if (target.type === "samples") return target.nos;
+    if (target.type === "issues") return this.issues.within(target, this.samples);
     return this.samples.filter((sample) => this.selected[sample.no]).map((sample) => sample.no);
   }
 
@@ -395,6 +469,8 @@ export class FakeSession {
         const test = parseText(shape.text, COLUMNS);
         return (sample) => test(sample, this);
       }
+      case "above":
+        return (sample) => (this.similarity(sample.no) ?? -1) >= shape.threshold && this.visible(sample);
       case "all":
         return (sample) => this.visible(sample);
       case "invert":

@@ -16,6 +16,28 @@ const fake = fakeHub({
   delayMs: Number(query.get("delay") ?? 5),
 });
 
+// What a search might have found: every 40th label, some duplicates, some dark pictures.
+if (query.get("issues") !== "no") {
+  for (const { no, label } of fake.kernel.session.samples.slice(0, 2_000)) {
+    const { issues } = fake.kernel.session;
+    if (no % 40 === 3) {
+      const [proposal, score] = [label === "cat" ? "dog" : "cat", ((no * 7) % 60) / 100];
+      const reason = `9 of 10 nearest neighbours are labelled ${proposal}.`;
+      issues.found(no, { kind: "label", score, proposal, confidence: 1 - score, reason });
+    }
+    if (no % 100 === 7) issues.found(no, { kind: "near_duplicate", score: 0.4, proposal: no % 200 === 7 ? "exclude" : "keep", reason: "The same picture as another one, smaller." }); // biome-ignore format: one line
+    if (no % 150 === 3) issues.found(no, { kind: "dark", score: 0.1, reason: "Darker than 99.5% of the pictures." });
+  }
+  fake.kernel.session.issues.searched.push("outlier", "blurred", "low_information");
+  fake.kernel.event("state", fake.kernel.session.state());
+}
+
+// Boxes and masks over every picture: objects=yes, or so many boxes: objects=10.
+if (query.has("objects")) {
+  fake.kernel.session.objects.make(2_000, Number(query.get("objects")) || 0);
+  fake.kernel.event("state", fake.kernel.session.state());
+}
+
 const known = panels as Record<string, { render: Render }>;
 const traits: Record<string, () => Record<string, unknown>> = {
   grid: () => ({
@@ -23,6 +45,10 @@ const traits: Record<string, () => Record<string, unknown>> = {
     config: { tile_px: 96, caption: null, height_px: 520 },
   }),
   inspector: () => ({ config: { no: 12, height_px: 520 } }),
+  fix: () => ({
+    config: { kind: query.get("kind"), state: "open", order: "severity", height_px: 560 },
+  }),
+  autotag: () => ({ config: { tag: "fox", show: "ask", tile_px: 96, height_px: 560 } }),
   scatter: () => ({ config: { color: "label", projection: null, height_px: 520 } }),
   facets: () => ({ config: { columns: null, bars: 8, height_px: 520 } }),
   workbench: () => ({

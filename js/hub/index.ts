@@ -11,8 +11,10 @@ import { CLOSED, KernelClient, RESTARTED } from "../core/client.js";
 import type { HubExports } from "../core/contract.js";
 import { dom } from "../core/dom.js";
 import { ImageCache } from "../core/images.js";
+import { Inspector } from "../core/inspector/view.js";
 import { Keyboard } from "../core/keyboard.js";
 import { sharedKeys } from "../core/keys.js";
+import { Objects } from "../core/objects/layer.js";
 import type { Answer, Failure, SessionState } from "../core/protocol.js";
 import { SessionStore } from "../core/store.js";
 import { mountToasts } from "../core/toasts.js";
@@ -31,6 +33,7 @@ function initialize({ model, signal: ending }: { model: AnyModel<HubModel>; sign
   const ui = new SharedUi(client, store, (root) => keyboard?.options(root) ?? {});
   keyboard = new Keyboard(sharedKeys({ client, store, ui }), ending);
   const images = new ImageCache();
+  const objects = new Objects(client, store, ending);
 
   // Before any panel hears of it, so that none draws a picture that has been replaced.
   let mediaVersion = store.state.value?.mediaVersion;
@@ -53,7 +56,7 @@ function initialize({ model, signal: ending }: { model: AnyModel<HubModel>; sign
   ending.addEventListener("abort", () => images.clear());
   void store.hello();
 
-  return {
+  const lent: HubExports = {
     version: 1,
     client,
     store,
@@ -61,9 +64,12 @@ function initialize({ model, signal: ending }: { model: AnyModel<HubModel>; sign
     dom,
     ui,
     images,
+    inspector: (root, options) => new Inspector(root, lent, objects, options),
+    objects,
     lit: { html, svg, render, nothing, repeat },
     signals: { signal, computed, effect, batch },
   };
+  return lent;
 }
 
 function bootState(boot: readonly unknown[] | null | undefined): SessionState | null {

@@ -56,7 +56,9 @@ def test_a_notebook_runs_without_errors_or_warnings_and_its_panels_leave_picture
                 panels += 1
                 assert output.data["image/png"], f"cell {number} leaves no picture"
                 assert re.search(r"\d samples in \w+\.duckdb", said), f"cell {number} leaves no sentence: {said}"
-    shown = [cell for cell in notebook.cells if re.search(r"\.(workbench|scatter|grid|facets|inspect)\(", cell.source)]
+    shown = [
+        cell for cell in notebook.cells if re.search(r"\.(workbench|scatter|grid|facets|inspect|fix)\(", cell.source)
+    ]
     assert panels == len([cell for cell in shown if cell.cell_type == "code"]) >= 1
     assert sorted(FOLDER.rglob("*")) == before
 

@@ -220,7 +220,7 @@ def test_odd_input_has_a_clear_answer():
 
 
 def test_more_than_a_strategy_compares_is_as_many_as_it_compares(monkeypatch):
-    monkeypatch.setitem(active._MOST, "typiclust", 50)
+    monkeypatch.setitem(active.MOST_COMPARED, "typiclust", 50)
     rows, _ = kinds(200, 0.8)
     found, _ = pick("typiclust", 80, np.arange(200), vectors=rows)
     assert len(np.unique(found)) == len(found) == 50

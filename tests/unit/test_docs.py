@@ -79,6 +79,7 @@ NARRATED = (
     "concepts",
     "ways_in",
     "embedding_and_maps",
+    "similar",
     "predictions",
     "objects",
     "text",

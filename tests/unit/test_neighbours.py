@@ -85,16 +85,16 @@ def test_without_room_in_memory_and_on_the_disk_the_answer_is_the_same(database,
     found = nearest(database, "toy", rows[9], 30)
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
-    assert database not in neighbours._kept
+    assert not neighbours._kept.get(database)
 
 
 def test_a_tag_does_not_make_vectors_be_read_again_and_a_new_vector_does(database, rows, monkeypatch):
     nearest(database, "toy", rows[0], 1)
-    kept = list(neighbours._kept[database].parts)
+    kept = list(neighbours._kept[database]["vectors"].parts)
     with database.write() as cursor:
         cursor.execute("INSERT INTO data.tag VALUES (1, 'x')")
     nearest(database, "toy", rows[0], 1)
-    assert neighbours._kept[database].parts == kept
+    assert neighbours._kept[database]["vectors"].parts == kept
     with database.write() as cursor:
         cursor.execute("UPDATE data.sample SET media_revision = 2 WHERE sample_no = 0")
     assert nearest(database, "toy", rows[0], 1)[0][0] != 0, "a vector of an earlier picture no longer counts"

@@ -131,6 +131,25 @@ def test_a_preset_that_sees_much_gets_as_much() -> None:
     np.testing.assert_array_equal(prepared[0].permute(1, 2, 0).numpy(), ours(Image.open(io.BytesIO(data))))
 
 
+def test_every_colour_is_normalised_by_its_own_mean_wherever_it_lies_in_memory() -> None:
+    transform = ImageClassification(crop_size=32, resize_size=40, mean=(0.1, 0.5, 0.9), std=(0.2, 0.4, 0.8))
+    made = network(Convolutions(), transform)
+    prepared, _ = made.prepare(FILES)
+    mean, std = (torch.tensor(values)[:, None, None] for values in ((0.1, 0.5, 0.9), (0.2, 0.4, 0.8)))
+    expected = (prepared / 255 - mean) / std
+    # As it comes from decoding, with colours as planes, and one picture twice (see _two).
+    for batch, wanted in (
+        (prepared, expected),
+        (prepared.contiguous(), expected),
+        (prepared[:1].repeat(2, 1, 1, 1), expected[:1].repeat(2, 1, 1, 1)),
+    ):
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            made._format = memory_format
+            ready = made._ready(batch)
+            assert ready.is_contiguous(memory_format=memory_format)
+            torch.testing.assert_close(ready, wanted, rtol=0, atol=1e-5)
+
+
 def test_large_jpegs_are_decoded_smaller_for_the_preset() -> None:
     transform = ImageClassification(crop_size=32, resize_size=40)
     large = picture(0, 15, 10).resize((1500, 1000), Image.Resampling.BICUBIC)

@@ -14,7 +14,7 @@ from dataide.widgets import protocol, vocabulary
 from dataide.widgets.wire import check
 
 GOLDEN = Path(__file__).resolve().parents[1] / "protocol"
-TYPESCRIPT = Path(__file__).resolve().parents[2] / "js" / "core" / "protocol.ts"
+TYPESCRIPT = Path(__file__).resolve().parents[2] / "js" / "core"
 
 PAGE = {"offset": 0, "limit": 1, "thumbs": True, "px": 1, "caption": None}
 ACT = {"verb": "tag", "arguments": {"tag": "x"}, "target": {"type": "selection"}, "uuid": "u"}
@@ -42,9 +42,11 @@ def test_the_envelope_of_each_direction_fits() -> None:
 
 
 def test_both_sides_know_the_same_operations() -> None:
-    text = TYPESCRIPT.read_text(encoding="utf-8")
-    block = text[text.index("export interface Operations {") : text.index("export type Op =")]
-    names = re.findall(r"^  (\w+): \{", block, re.MULTILINE)
+    texts = [path.read_text(encoding="utf-8") for path in sorted(TYPESCRIPT.glob("protocol*.ts"))]
+    blocks = [
+        block for text in texts for block in re.findall(r"^export interface \w*Operations\b.*?^\}", text, re.M | re.S)
+    ]
+    names = [name for block in blocks for name in re.findall(r"^  (\w+): \{", block, re.MULTILINE)]
     spelled = {re.sub("[A-Z]", lambda letter: f"_{letter.group().lower()}", name) for name in names}
     assert spelled == set(protocol.ASKS) == set(protocol.ANSWERS)
 

@@ -124,6 +124,64 @@ def test_each_target_has_its_count(session: di.Session) -> None:
     assert counts() == {"all": COUNT, "filter": COUNT // 2, "selection": 3}
 
 
+def test_a_search_for_issues_asks_for_kinds_vectors_and_a_run_that_judges(session: di.Session) -> None:
+    assert list(fields(session, "issues")) == ["kinds"]
+    assert values(fields(session, "issues")["kinds"])[:3] == ["", "quality", "label"]
+    session.embed("auto", name="mine", progress=False)
+    session.embed("auto", progress=False)
+    session.embed("auto", name="other", progress=False)
+    with session.context.database.write() as cursor:
+        runs.create(cursor, "judge", "classification")
+        runs.create(cursor, "measures", "attributes")
+    asks = fields(session, "issues")
+    assert (asks["embedding"]["value"], values(asks["embedding"])) == ("auto", ["other", "auto", "mine"])
+    assert (asks["run"]["value"], values(asks["run"])) == ("", ["", "judge"])
+    assert refused(session, "issues", kinds="lable").hint == "Did you mean label?"
+
+
+def test_a_search_for_issues_finds_what_was_asked_for(session: di.Session) -> None:
+    report = start(session, "issues", kinds="quality").result(60)
+    assert report.samples == COUNT and "dark" in report.found and "label" not in report.found
+    searched = {kind["name"] for kind in session_state(Workspace.of(session.context))["issues"]}
+    assert searched == set(report.found)
+
+
+@needs_build
+def test_what_a_search_found_waits_in_the_strip_of_the_workbench_that_asked(session: di.Session) -> None:
+    copies = np.zeros((4, 12, 12, 3), np.uint8)
+    copies[:, 2:6] = 200
+    session.add_arrays(copies, sample_id=[f"copy-{number}" for number in range(4)], progress=False)
+    bench, hub = session.workbench(), Hub.of(session.context)
+    told = heard(hub)
+    ask = {"kind": "issues", "target": "all", "panel": bench.panel_id, "options": {"kinds": "near_duplicate"}}
+    for uuid in ("u", "w"):
+        job = asked(session, "start_job", uuid=uuid, **ask)["job"]
+        told(lambda all, job=job: any(ended["id"] == job for ended in endings(all)))
+        (ended,) = Starter.of(hub.workspace).ended()  # the latest search alone
+        assert (ended["show"], ended["state"], ended["embedding"]) == ("issues", "done", None)
+        assert "4 near duplicate" in ended["message"]
+    assert start(session, "issues", uuid="x", kinds="near_duplicate").wait(60)  # from elsewhere
+    told(lambda all: any(one["topic"] == "toast" and "near duplicate" in one["body"]["sentence"] for one in all))
+    assert len(Starter.of(hub.workspace).ended()) == 1
+
+
+@needs_build
+def test_the_fix_panel_of_a_workbench_is_made_when_it_is_opened(session: di.Session) -> None:
+    session.find_issues("quality", progress=False)
+    bench = session.workbench()
+    assert bench.fix is None
+    asked(session, "configure", panel=bench.panel_id, name="fix", value="dark")
+    made = bench.fix
+    assert (made.config["kind"], made.config["embedded"], bench.config["fix"]) == ("dark", True, "dark")
+    asked(session, "configure", panel=bench.panel_id, name="fix", value=None)
+    assert bench.config["fix"] is None
+    asked(session, "configure", panel=bench.panel_id, name="fix", value="bright")
+    assert bench.fix is made and made.config["kind"] == "bright"
+    with pytest.raises(di.DataideError):
+        asked(session, "configure", panel=bench.panel_id, name="fix", value="drak")
+    assert bench.config["fix"] == "bright"
+
+
 @pytest.mark.parametrize(("target", "count"), [("all", COUNT), ("filter", COUNT // 2), ("selection", 3)])
 def test_a_job_is_about_its_target(session: di.Session, target: str, count: int) -> None:
     session.context.filter.set("text", {"type": "sql", "text": "label = 'cat'"})

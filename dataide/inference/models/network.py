@@ -222,15 +222,18 @@ class Network:
         on = batch.to(self.device, non_blocking=True)
         if self._preset is not None and on.dtype == torch.uint8:
             mean, scale = self._normal
-            on = on.to(torch.float32).sub_(mean).mul_(scale)
+            # Row by row of all colours: over three colours at a time torch takes nearly three times as long.
+            count, colours, high, wide = on.shape
+            rows = on.permute(0, 2, 3, 1).reshape(count, high, wide * colours).to(torch.float32).sub_(mean).mul_(scale)
+            on = rows.view(count, high, wide, colours).permute(0, 3, 1, 2)
         return on.contiguous(memory_format=self._format) if on.ndim == 4 else on
 
     @functools.cached_property
     def _normal(self) -> tuple[Any, Any]:
-        """Mean and one over deviation of colours, 0..255."""
+        """Mean and one over deviation of the colours of a row of pixels, 0..255."""
         assert self._preset is not None
         mean, std = (
-            self._torch.tensor(values, device=self.device)[:, None, None]
+            self._torch.tensor(values, device=self.device).repeat(self._preset.crop_px)
             for values in (self._preset.mean, self._preset.std)
         )
         return mean * 255, 1 / (std * 255)

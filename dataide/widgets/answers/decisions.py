@@ -16,6 +16,7 @@ from dataide.core.predicate import parse
 from dataide.core.selection import fitted
 from dataide.errors import ActionError
 from dataide.storage.query import ids_of
+from dataide.widgets import chosen_objects
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import (
     ActAnswer,
@@ -24,24 +25,23 @@ from dataide.widgets.protocol import (
     FilterAsk,
     SelectAnswer,
     SelectAsk,
-    SimilarAnswer,
-    SimilarAsk,
     SortAsk,
     StepAnswer,
     StepAsk,
     SubsetAnswer,
 )
+from dataide.widgets.rankings import above
 from dataide.widgets.vocabulary import ActArguments, Shape, Target, Verb
 from dataide.widgets.workspace import Workspace
 
-from .lassos import lassoed
+from . import issues
+from .lassos import lassoed, lassoed_objects
 from .state import sort_on_wire
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # A line of Python with more ids than this is nothing that anybody reads.
 MOST_IDS = 20
 MOST_CORNERS = 100
-MOST_VECTORS = 5_000
 _KEYWORDS = {"tags": "tag", "queues": "queue", "issues": "issue"}
 
 
@@ -49,17 +49,22 @@ def select(workspace: Workspace, ask: SelectAsk) -> Reply:
     """Resolves a gesture against the selection."""
     shape = ask["shape"]
     drawn: Drawn | None = None
-    if shape["type"] == "polygon" or shape["type"] == "box":
+    objects = lassoed_objects(workspace, shape, ask["mode"], ask.get("token"))
+    if objects is not None:
+        chosen, drawn = objects.mask, objects.drawn
+    elif shape["type"] == "polygon" or shape["type"] == "box":
         chosen, drawn = lassoed(workspace, shape, ask.get("token"))
     else:
         chosen = resolved(workspace, shape)
     whole = shape["type"] in ("none", "invert")  # these say what the selection is, not what comes to it
-    mode = "replace" if whole else ask["mode"]
+    mode = "replace" if whole or objects is not None else ask["mode"]
     armed = workspace.armed
     decision: ActAnswer | None = None
     # The panels hear of both at once: what they then ask for would hold up the commit.
     with workspace.changes.together():
         taken = workspace.selection.take(chosen, mode, ask["source"], drawn)
+        if objects is not None:
+            chosen_objects.remember(workspace.context, objects.objects, taken.version)
         if armed is not None and "uuid" in ask:
             target: Target = {"type": "selection"}
             decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]}, taken.nos())
@@ -67,7 +72,7 @@ def select(workspace: Workspace, ask: SelectAsk) -> Reply:
         "decision": decision,
         "count": taken.count,
         "version": taken.version,
-        "python": select_python(workspace, shape, chosen, mode),
+        "python": select_python(workspace, shape, chosen, mode) if objects is None else "session.objects.selected",
     }
     return Reply(answer)
 
@@ -99,6 +104,8 @@ def resolved(workspace: Workspace, shape: Shape) -> Array:
             return fitted(mask, len(passing)) & passing
         case "all":
             return workspace.filter.mask()
+        case "above":
+            return above(workspace, shape["token"], shape["threshold"])
         case "invert":
             passing = workspace.filter.mask()
             return passing & ~fitted(workspace.selection.mask, len(passing))
@@ -183,6 +190,8 @@ def sort(workspace: Workspace, ask: SortAsk) -> Reply:
     match wanted["by"]:
         case "column":
             chosen = Sort("column", column=wanted["column"], descending=wanted["descending"])
+        case "issue":
+            chosen = Sort("issue", kind=wanted["kind"], descending=wanted["descending"])
         case "similar":
             chosen = Sort("similar", token=wanted["token"], label=wanted["label"], descending=wanted["descending"])
         case _:
@@ -196,6 +205,11 @@ def arm(workspace: Workspace, ask: ArmAsk) -> Reply:
     """Makes every further gesture a decision at once, or stops that."""
     armed = ask["armed"]
     if armed is not None:
+        if armed["verb"] in issues.VERBS:
+            raise ActionError(
+                "Answers to issues cannot be armed: each has a proposal of its own.",
+                hint="Accept or reject them with session.fix().",
+            )
         action = from_wire(armed["verb"], armed["arguments"])  # refuses what could not be carried out later
         armed = {"verb": armed["verb"], "arguments": _arguments(action.arguments())}
     workspace.arm(armed)
@@ -227,6 +241,8 @@ def decided(workspace: Workspace, ask: ActAsk, nos: Array) -> ActAnswer:
     target = ask["target"]
     if target["type"] == "selection":
         said = f"the selection ({samples(len(nos))})"
+    elif target["type"] == "issues":
+        said = issues.target_said(target, len(nos))
     else:
         said = ", ".join(ids_of(workspace.database, nos[:3])) + (f" and {len(nos) - 3:,} more" if len(nos) > 3 else "")
     event = workspace.journal.act(action, nos, uuid=ask["uuid"], target=said)
@@ -242,11 +258,16 @@ def targeted(workspace: Workspace, target: Target) -> Array:
     """Numbers of the samples that an action is about."""
     if target["type"] == "selection":
         return workspace.selection.nos()
+    if target["type"] == "issues":
+        return issues.targeted(workspace, target)
     return np.asarray(_within(target["nos"], workspace.database.sample_count), dtype=np.uint32)
 
 
 def act_python(workspace: Workspace, verb: Verb, arguments: dict[str, Any], target: Target, nos: Array) -> str:
     """The line of Python that does the same."""
+    about_issues = issues.python_of(workspace, verb, arguments, target, nos)
+    if about_issues is not None and verb in issues.VERBS:
+        return about_issues
     match verb:
         case "tag" | "untag":
             call = f"{verb}({arguments['tag']!r})"
@@ -257,6 +278,8 @@ def act_python(workspace: Workspace, verb: Verb, arguments: dict[str, Any], targ
             call = f"enqueue({arguments['queue']!r}{reason})"
         case _:
             call = f"{verb}()"
+    if about_issues is not None:
+        return f"{about_issues}.{call}"
     if target["type"] == "selection":
         return f"session.selection.{call}"
     ids = ids_of(workspace.database, nos)
@@ -277,33 +300,3 @@ def redo(workspace: Workspace, ask: StepAsk) -> Reply:
     event = workspace.journal.redo(ask["uuid"])
     answer: StepAnswer = {"event": event.event, "count": event.count, "sentence": event.sentence}
     return Reply(answer)
-
-
-def similar(workspace: Workspace, ask: SimilarAsk) -> Reply:
-    """Sorts by similarity to the mean of the target."""
-    from dataide.find.neighbours import mean_vector, nearest
-    from dataide.storage import vectors
-
-    nos = targeted(workspace, ask["target"])
-    if not len(nos):
-        raise ActionError("Nothing is selected.", hint="Draw a lasso or click a sample first.")
-    known = vectors.embeddings(workspace.database)
-    if not known:
-        raise ActionError("The samples have no vectors yet.", hint="Type session.embed().", code="no_vectors")
-    embedding = _embedding_in_sight(workspace, [one.name for one in known])
-    some = nos
-    if len(nos) > MOST_VECTORS:  # the mean of so many hardly moves, and their vectors would fill the memory
-        some = np.random.default_rng(0).choice(nos, MOST_VECTORS, replace=False)
-    ranked, _ = nearest(workspace.database, embedding, mean_vector(workspace.database, embedding, some))
-    label = ids_of(workspace.database, nos)[0] if len(nos) == 1 else samples(len(nos))
-    wanted = workspace.orders.rank(ranked, label)
-    workspace.orders.set_sort(wanted)
-    answer: SimilarAnswer = {"sort": sort_on_wire(wanted), "count": len(ranked), "embedding": embedding}
-    return Reply(answer)
-
-
-def _embedding_in_sight(workspace: Workspace, known: Sequence[str]) -> str:
-    """The embedding that the newest map was made from, else the newest: what looks near should be similar."""
-    projections = workspace.places.projections()
-    in_sight = projections[0].embedding if projections else None
-    return in_sight if in_sight is not None and in_sight in known else known[-1]

@@ -10,11 +10,14 @@ from dataide.core.cards import Card, cards, details
 from dataide.errors import ProtocolError, UnknownSample
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import InspectAnswer, InspectAsk, PageAnswer, PageAsk, PeekAnswer, PeekAsk
+from dataide.widgets.rankings import caption_of
 from dataide.widgets.underway import is_given_up
 from dataide.widgets.vocabulary import Thumbs
 from dataide.widgets.workspace import Workspace
 
+from .badges import badges, facts, has_open
 from .ordering import groups_of
+from .state import issue_counts
 
 MOST_TILES = 500
 MOST_BYTES = 4 << 20
@@ -68,11 +71,14 @@ def page(workspace: Workspace, ask: PageAsk, within_s: float | None = None) -> R
         "queued": [card.queued for card in shown],
         "excluded": [card.excluded for card in shown],
         "selected": [no < len(selected) and bool(selected[no]) for no in nos],
-        "captions": [card.caption for card in shown],
+        "captions": caption_of(workspace, nos, [card.caption for card in shown]),
         "thumbs": thumbs,
     }
     if ask.get("known") != order.id:
         answer["groups"] = groups_of(order)
+    if has_open(workspace):
+        shown_issues = badges(workspace, nos)
+        answer["issues"] = [shown_issues.get(no, []) for no in nos]
     return Reply(answer, buffers)
 
 
@@ -119,7 +125,7 @@ def peek(workspace: Workspace, ask: PeekAsk) -> Reply:
         placed = workspace.places.points(ask.get("projection"))
         if not 0 <= index < placed.total:
             raise UnknownSample("There is no point there any more.")
-        no = int(placed.nos[index])
+        no = placed.no(index)
     found = cards(workspace.database, [no]) if no >= 0 else []
     if not found:
         raise UnknownSample(f"There is no sample number {no}.")
@@ -134,6 +140,8 @@ def peek(workspace: Workspace, ask: PeekAsk) -> Reply:
         "mime": thumb.mime if thumb.problem is None else None,
         "problem": thumb.problem,
     }
+    if has_open(workspace):
+        answer["issues"] = badges(workspace, [no]).get(no, [])
     return Reply(answer, [thumb.data] if thumb.problem is None else [])
 
 
@@ -165,6 +173,8 @@ def inspect(workspace: Workspace, ask: InspectAsk) -> Reply:
         "picture": None,
         "problem": full.problem,
     }
+    if issue_counts(workspace):
+        answer["issues"] = facts(workspace, no)
     if full.problem is not None:
         return Reply(answer)
     answer["picture"] = {"mime": full.mime, "width_px": full.width_px, "height_px": full.height_px}

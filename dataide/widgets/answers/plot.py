@@ -11,9 +11,11 @@ import numpy as np
 
 from dataide.core import density as counting
 from dataide.core.coloring import Coloring
+from dataide.core.object_points import ObjectPoints
 from dataide.core.points import Points
 from dataide.core.selection import fitted
 from dataide.errors import ProtocolError
+from dataide.widgets import chosen_objects
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import (
     ColorsAnswer,
@@ -50,11 +52,11 @@ def points(workspace: Workspace, ask: PointsAsk) -> Iterator[Reply]:
     start = max(0, min(ask.get("offset", 0), placed.held))
     if start == 0:
         stop = min(placed.held, FIRST_PART)
-        yield points_part(workspace, placed, workspace.places.colorings.first(ask["color"], placed), start, stop)
+        yield points_part(workspace, placed, first_coloring(workspace, placed, ask["color"]), start, stop)
         start = stop
         if stop >= placed.held:
             return
-    coloring = workspace.places.coloring(ask["color"])
+    coloring = coloring_of(workspace, placed, ask["color"])
     size = min(SECOND_PART, POINTS_A_PART)
     while True:
         stop = min(placed.held, start + size)
@@ -74,7 +76,7 @@ def points(workspace: Workspace, ask: PointsAsk) -> Iterator[Reply]:
 def first_part(workspace: Workspace, projection: str | None, color: str | None) -> Reply:
     """The first points, as cheaply as they can be had; `last` says whether there are more."""
     placed = workspace.places.points(projection)
-    coloring = workspace.places.colorings.first(color, placed)
+    coloring = first_coloring(workspace, placed, color)
     part = points_part(workspace, placed, coloring, 0, min(placed.held, FIRST_PART))
     placed.begin()  # while these are on their way
     return part
@@ -99,7 +101,7 @@ def points_part(workspace: Workspace, placed: Points, coloring: Coloring, start:
 def colors(workspace: Workspace, ask: ColorsAsk) -> Iterator[Reply]:
     """The colour bytes alone, for another column on the same points."""
     placed = workspace.places.points(ask["projection"])
-    coloring = workspace.places.coloring(ask["color"])
+    coloring = coloring_of(workspace, placed, ask["color"])
     start = 0
     while True:
         stop = min(placed.held, start + 4 * POINTS_A_PART)
@@ -115,6 +117,30 @@ def colors(workspace: Workspace, ask: ColorsAsk) -> Iterator[Reply]:
         start = stop
         if stop >= placed.held:
             return
+
+
+def coloring_of(workspace: Workspace, placed: Points, column: str | None) -> Coloring:
+    """The colour bytes of a column, by what the points are."""
+    coloring = workspace.places.coloring(column)
+    return placed.colored(coloring) if isinstance(placed, ObjectPoints) else coloring
+
+
+def first_coloring(workspace: Workspace, placed: Points, column: str | None) -> Coloring:
+    """A colouring that is good for the first points at least."""
+    if isinstance(placed, ObjectPoints):
+        return coloring_of(workspace, placed, column)
+    return workspace.places.colorings.first(column, placed)
+
+
+def selected_of(workspace: Workspace, placed: Points) -> Array:
+    """What is selected, as a mask over what the points are: objects that were chosen, or those of selected samples."""
+    if isinstance(placed, ObjectPoints):
+        nos = chosen_objects.chosen(workspace.context)
+        if nos is not None:
+            mask = np.zeros(placed.reach, bool)
+            mask[nos[nos < placed.reach]] = True
+            return mask
+    return placed.own(workspace.selection.mask)
 
 
 def legend(workspace: Workspace, placed: Points, coloring: Coloring) -> Legend:
@@ -144,8 +170,8 @@ def marks(workspace: Workspace, ask: MarksAsk) -> Reply:
     # Versions are read first: marks that are newer than they say are refreshed once too often, never once too rarely.
     _, version, _ = workspace.selection.told()
     passes = passing(workspace)
-    selected, which_selected = placed.marked(workspace.selection.mask)
-    visible, which_visible = placed.marked(workspace.filter.mask())
+    selected, which_selected = placed.marked(selected_of(workspace, placed))
+    visible, which_visible = placed.marked(placed.own(workspace.filter.mask()))
     answer: MarksAnswer = {
         "places": placed.places,
         "held": placed.held,
@@ -161,11 +187,12 @@ def marks(workspace: Workspace, ask: MarksAsk) -> Reply:
 def detail(workspace: Workspace, ask: DetailAsk) -> Reply:
     """The points in a box with exact places; none where there are too many."""
     placed = workspace.places.points(ask["projection"])
-    coloring = workspace.places.coloring(ask["color"])
+    coloring = coloring_of(workspace, placed, ask["color"])
     box = box_of(ask["box"])
     _, version, _ = workspace.selection.told()
     passes = passing(workspace)
-    selected, visible = fitted(workspace.selection.mask, placed.reach), fitted(workspace.filter.mask(), placed.reach)
+    selected = fitted(selected_of(workspace, placed), placed.reach)
+    visible = fitted(placed.own(workspace.filter.mask()), placed.reach)
     inside, rows = placed.within(box, MOST_IN_DETAIL) if placed.total else (0, np.empty(0, np.int64))
     answer: DetailAnswer = {
         "projection": placed.projection,
@@ -191,10 +218,11 @@ def detail(workspace: Workspace, ask: DetailAsk) -> Reply:
 def density(workspace: Workspace, ask: DensityAsk) -> Reply:
     """How many points lie in each cell of a box, as levels."""
     placed = workspace.places.points(ask["projection"])
-    coloring = workspace.places.coloring(ask["color"])
+    coloring = coloring_of(workspace, placed, ask["color"])
     _, version, _ = workspace.selection.told()
     passes = passing(workspace)
-    selected, visible = fitted(workspace.selection.mask, placed.reach), fitted(workspace.filter.mask(), placed.reach)
+    selected = fitted(selected_of(workspace, placed), placed.reach)
+    visible = fitted(placed.own(workspace.filter.mask()), placed.reach)
     size = ask["width"], ask["height"]
     counted = counting.density(placed, box_of(ask["box"]), size, coloring, selected, visible)
     answer: DensityAnswer = {

@@ -8,17 +8,31 @@ from dataide.core.clauses import Clause, InClause, NotInClause, RangeClause
 from dataide.core.order import Sort
 from dataide.core.touched import versions
 from dataide.errors import ProtocolError, SessionClosed
+from dataide.storage import issues
 from dataide.widgets import protocol, vocabulary
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import ConfigureAsk, HelloAnswer, HelloAsk
 from dataide.widgets.started import Starter
-from dataide.widgets.vocabulary import ColumnInfo, FilterClause, Gesture, NameCount, ProjectionInfo, SessionState
+from dataide.widgets.vocabulary import (
+    ColumnInfo,
+    FilterClause,
+    Gesture,
+    IssueCount,
+    NameCount,
+    ProjectionInfo,
+    SessionState,
+)
 from dataide.widgets.workspace import Workspace
 
 from .jobs import jobs_state
+from .objects import objects_state
 
 MOST_NAMES = 1_000
 _COUNTED = "SELECT {name}, count(*) FROM {table} WHERE {condition} GROUP BY {name} ORDER BY 2 DESC, 1 LIMIT ?"
+_OPEN_ISSUES = (
+    "SELECT kind, count(*), min(score) FROM data.issue_now "
+    "WHERE is_issue AND state = 'open' AND NOT excluded GROUP BY kind"
+)
 # What stands in the statistics of the file answers for the usual case: nothing was ever replaced.
 _EVER_REPLACED = "SELECT coalesce(max(media_revision), 1) > 1 FROM data.sample"
 _REPLACED = "SELECT coalesce(sum(media_revision - 1), 0) FROM data.sample"
@@ -55,6 +69,8 @@ def session_state(workspace: Workspace) -> SessionState:
         "labels": names(workspace, "labels"),
         "tags": names(workspace, "tags"),
         "queues": names(workspace, "queues"),
+        "issues": issue_counts(workspace),
+        "objects": objects_state(workspace),
         "projections": projections(workspace),
         "selection": {
             "count": count,
@@ -95,6 +111,31 @@ def _counted_names(workspace: Workspace, what: str) -> list[NameCount]:
         return [{"name": name, "count": count} for name, count in cursor.fetchall()]
 
 
+def issue_counts(workspace: Workspace) -> list[IssueCount]:
+    """How many issues of each kind are open, the most first; kinds that were looked for without success have 0.
+
+    Empty as long as nothing was looked for: then nothing else about issues costs anything.
+    """
+    version = workspace.versions.of(["issues", "excluded"])
+    return workspace.kept("issues", version, lambda: _counted_issues(workspace))
+
+
+def _counted_issues(workspace: Workspace) -> list[IssueCount]:
+    searched = {search.kind for search in issues.searches(workspace.database)}
+    if not searched:
+        return []
+    with workspace.database.query(_OPEN_ISSUES) as cursor:
+        found = {str(kind): (int(count), round(float(worst), 4)) for kind, count, worst in cursor.fetchall()}
+    counts: list[IssueCount] = []
+    for kind in sorted(searched | found.keys(), key=lambda kind: (-found.get(kind, (0, 0))[0], kind)):
+        count, worst = found.get(kind, (0, None))
+        said: IssueCount = {"name": kind, "count": count, "worst": worst}
+        if kind in issues.CURES:
+            said["cure"] = issues.CURES[kind]
+        counts.append(said)
+    return counts
+
+
 def media_version(workspace: Workspace) -> int:
     """How often pictures of samples were replaced by others."""
     return workspace.kept("media_version", workspace.versions.all(), lambda: _replaced(workspace))
@@ -132,7 +173,7 @@ def projections(workspace: Workspace) -> list[ProjectionInfo]:
             "stale": one.stale,
             "version": one.number,
         }
-        for one in workspace.places.projections()
+        for one in [*workspace.places.projections(), *workspace.places.object_maps()]
     ]
 
 
@@ -157,6 +198,8 @@ def sort_on_wire(sort: Sort) -> vocabulary.Sort:
     """A sort as the protocol writes it."""
     if sort.by == "column":
         return {"by": "column", "column": sort.column or "", "descending": sort.descending}
+    if sort.by == "issue":
+        return {"by": "issue", "kind": sort.kind, "descending": sort.descending}
     if sort.by == "similar":
         return {"by": "similar", "token": sort.token or "", "label": sort.label, "descending": sort.descending}
     return {"by": "added", "descending": sort.descending}

@@ -87,7 +87,7 @@ const STATISTICS = [
   "added_at",
   "excluded",
 ];
-const FIRST = ["label", "split", "tags", "queues"];
+const FIRST = ["label", "issues", "split", "tags", "queues"];
 // Names of one sample each: a list of counts of one says nothing.
 const NAMES = new Set(["sample_id", "media"]);
 
@@ -97,11 +97,15 @@ export interface FacetColumn {
   type: string;
 }
 
-/** The columns a facet can be made of, the ones people decide by first: label, split, tags, queues, their own, then statistics. */
+/** The columns a facet can be made of, the ones people decide by first: label, issues, split, tags, queues, their own, then statistics. */
 export function facetColumns(state: SessionState, only: readonly string[] | null): FacetColumn[] {
   const known = new Map<string, FacetColumn>(state.columns.map((column) => [column.name, column]));
   if (!known.has("tags")) known.set("tags", { name: "tags", kind: "category", type: "VARCHAR[]" });
   if (!known.has("queues")) known.set("queues", { name: "queues", kind: "category", type: "VARCHAR[]" });
+  // Most sessions have no issues, and no empty facet of them.
+  const issues = state.issues?.some(({ count }) => count > 0) || clauseOf(state, "issues", new Map()).active;
+  if ((issues || only?.includes("issues")) && !known.has("issues"))
+    known.set("issues", { name: "issues", kind: "category", type: "VARCHAR[]" });
   if (only) return only.flatMap((name) => known.get(name) ?? []);
   const rank = (column: FacetColumn): number => {
     const first = FIRST.indexOf(column.name);
@@ -144,6 +148,7 @@ export function openColumns(
   let left = OPEN_AT_FIRST;
   const byItself = (name: string): boolean => {
     if (chosen) return true;
+    if (name === "issues") return true; // there only while some are open
     if (name === "tags") return state.tags.length > 0;
     if (name === "queues") return state.queues.length > 0;
     return (telling?.includes(name) ?? false) && left-- > 0;

@@ -1,6 +1,5 @@
 /** An inspector inside the grid, for notebooks that show no other: Enter must never do nothing. */
 import type { Panel } from "../../core/panel.js";
-import { mountInspector } from "../inspector/view.js";
 import type { Grid, GridConfig } from "./panel.js";
 
 export function mountDrawer({ hub, root, panelId, embedded, signal }: Panel<GridConfig>, grid: Grid): void {
@@ -19,7 +18,7 @@ export function mountDrawer({ hub, root, panelId, embedded, signal }: Panel<Grid
     place.className = "dataide-inspector dataide-drawer";
     root.append(place);
     ending.signal.addEventListener("abort", () => place.remove());
-    mountInspector(place, hub, { panelId: `${panelId}-inspector`, close, signal: ending.signal });
+    hub.inspector(place, { panelId: `${panelId}-inspector`, close, signal: ending.signal });
     place.focus({ preventScroll: true });
   };
   hub.dom.effectUntil(signal, () => {

@@ -1,5 +1,6 @@
 /** The keys of the grid; what it leaves goes on to the keys shared by all panels. */
 
+import type { IssueVerb } from "../../core/protocol_issues.js";
 import { moved } from "./geometry.js";
 import type { Grid } from "./panel.js";
 
@@ -12,9 +13,28 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["Space", "Select or unselect"],
   ["Home, End, Page Up, Page Down", "Move far"],
   ["+ −", "Tile size"],
+  ["Y, N", "Issues of the focused picture: accept, it is none; with more selected, of these"],
   ["Ctrl + C", "Copy the ids in sight that are selected"],
   ["Click, Ctrl, Shift, drag", "Select one, more, a range, a box"],
 ];
+
+const SIGNS: Record<string, "positive" | "negative"> = {
+  ...{ "+": "positive", "=": "positive" },
+  ...{ "-": "negative", "−": "negative" },
+};
+
+/** A chip that says what + and − do, as long as they do not size tiles. */
+function showMarking({ panel: { hub, root, signal } }: Grid): void {
+  const chip = document.createElement("div");
+  chip.className = "dataide-chip dataide-marking";
+  root.append(chip);
+  signal.addEventListener("abort", () => chip.remove());
+  hub.dom.effectUntil(signal, () => {
+    const marking = hub.store.marking.value;
+    chip.hidden = marking === null;
+    chip.textContent = marking === null ? "" : `+ and − mark “${marking.tag}”`;
+  });
+}
 
 export function gridKeys(grid: Grid): (event: KeyboardEvent) => boolean {
   let extending: ReturnType<typeof setTimeout> | undefined;
@@ -60,14 +80,33 @@ export function gridKeys(grid: Grid): (event: KeyboardEvent) => boolean {
     return true;
   };
 
+  /** While an autotag marks in grids, + and − are about the selection, else the focused tile. */
+  const marks = (sign: "positive" | "negative"): boolean => {
+    const { store } = grid.panel.hub;
+    const marking = store.marking.value;
+    if (marking === null) return false;
+    const focused = grid.pages.tile(grid.focused)?.no;
+    if ((store.state.value?.selection.count ?? 0) > 0) marking.mark(sign, { type: "selection" });
+    else if (focused !== undefined) marking.mark(sign, { type: "samples", nos: [focused] });
+    return true;
+  };
+  showMarking(grid);
+
   return (event) => {
     const control = event.ctrlKey || event.metaKey;
     if (!event.shiftKey) extendNow();
     if (control) return event.key.toLowerCase() === "c" && copy();
+    const answer = { y: "accept_proposals", n: "reject_issues" }[event.key.toLowerCase()] as IssueVerb | undefined;
+    const one = answer === undefined || event.altKey ? null : grid.focusedAlone();
+    if (answer !== undefined && one !== null) {
+      void grid.panel.hub.ui.answerIssues(answer, { type: "samples", nos: [one] });
+      return true;
+    }
     if (event.key === " ") {
       void grid.selecting.toggle(grid.focused);
       return true;
     }
+    if (SIGNS[event.key] !== undefined && marks(SIGNS[event.key] as "positive" | "negative")) return true;
     if (event.key === "+" || event.key === "=") {
       grid.grow(1);
       return true;

@@ -1,7 +1,7 @@
 /** The tiles known to the browser, page by page, and which page is asked next. */
 import type { HubExports, KernelError, Reply } from "../../core/contract.js";
 import { isAbort } from "../../core/panel.js";
-import type { Answer, Ask, Failure } from "../../core/protocol.js";
+import type { Answer, Ask, Failure, ShownIssue } from "../../core/protocol.js";
 import { Decoded } from "./decoded.js";
 import type { Span } from "./geometry.js";
 
@@ -19,6 +19,7 @@ const AT_REST_MS = 60;
 // What may come into sight waits until what is in sight has been painted, but no longer than this.
 const PAINTED_WITHIN_MS = 250;
 const BUCKETS_PX = [64, 96, 128, 256, 512]; // as the kernel makes them
+const NONE: readonly ShownIssue[] = [];
 const LARGEST_FIRST = [...BUCKETS_PX].reverse();
 
 export interface Tile {
@@ -30,6 +31,7 @@ export interface Tile {
   excluded: boolean;
   selected: boolean;
   caption: string | null;
+  issues: readonly ShownIssue[]; // open ones, the most severe first
 }
 
 interface Page {
@@ -364,6 +366,7 @@ export class Pages {
       excluded: body.excluded[i] === true,
       selected: before.get(no) ?? body.selected[i] === true,
       caption: body.captions[i] ?? null,
+      issues: body.issues?.[i] ?? NONE,
     }));
   }
 

@@ -10,6 +10,7 @@ import { Headings, sectionUnder } from "./headings.js";
 import { gridKeys, KEYS } from "./keys.js";
 import { bucketPx, type Groups, Pages } from "./pages.js";
 import { listen } from "./pointer.js";
+import { mountRanking } from "./ranking.js";
 import { Selecting, selectedAfter, within } from "./selecting.js";
 import { Tiles } from "./tiles.js";
 import { drawToolbar } from "./toolbar.js";
@@ -18,6 +19,7 @@ export interface GridConfig {
   tilePx: number;
   caption: string | null;
   heightPx: number;
+  objects?: boolean;
 }
 
 const DEFAULT_TILE_PX = 96;
@@ -45,6 +47,7 @@ export class Grid {
   readonly #band: HTMLElement;
   #tilePx: number;
   #caption: string | null;
+  #objects: boolean;
   #top = 0;
   #scrollBefore = 0;
   #preview: { spans: geo.Span[]; mode: Mode } | null = null;
@@ -63,10 +66,12 @@ export class Grid {
     const { root, hub, signal, config } = panel;
     this.#tilePx = clampTile(config.tilePx ?? DEFAULT_TILE_PX);
     this.#caption = config.caption ?? null;
+    this.#objects = config.objects ?? true;
     this.geometry = geo.geometry(0, 0, this.#tilePx, 0);
 
     const part = (name: string, parent = root): HTMLElement => element(name, parent);
     this.#toolbar = part("dataide-toolbar");
+    mountRanking(part("dataide-toolbar dataide-ranking"), panel);
     this.scroller = part("dataide-grid-scroller");
     const staying = part("dataide-grid-staying", this.scroller);
     this.#spacer = part("dataide-grid-spacer", this.scroller);
@@ -152,6 +157,16 @@ export class Grid {
     return found.slice(0, most).map(([, tile]) => tile.id);
   }
 
+  /**
+   * The focused sample while the keyboard is in the grid and at most one sample is selected: a click selects what it focuses, and
+   * whoever goes on from tile to tile, answering issues, means the tile they are at.
+   */
+  focusedAlone(): number | null {
+    const selected = this.panel.hub.store.state.value?.selection.count ?? 0;
+    if (selected > 1 || document.activeElement !== this.scroller) return null;
+    return this.pages.tile(this.focused)?.no ?? null;
+  }
+
   /** With nothing selected, keys act on the focused tile while the keyboard is in the grid. */
   #target = (): { type: "samples"; nos: number[] } | null => {
     const { store } = this.panel.hub;
@@ -171,15 +186,21 @@ export class Grid {
       clearTimeout(this.#resting);
     });
     this.#listen();
-    hub.keyboard.attach(root, gridKeys(this), signal, { keys: KEYS, target: this.#target });
+    const keys = gridKeys(this);
+    const own = (event: KeyboardEvent): boolean =>
+      keys(event) || (event.key.toLowerCase() === "o" && this.#toggleObjects());
+    const help = [...KEYS, ["O", "Show or hide objects"]] as const;
+    hub.keyboard.attach(root, own, signal, { keys: help, target: this.#target });
+    signal.addEventListener("abort", () => hub.objects.want(this.panel.panelId, [], 0));
     hub.ui.frame(root, signal);
     hub.store.step.value = this.#step;
     signal.addEventListener("abort", () => {
       if (hub.store.step.peek() === this.#step) hub.store.step.value = null;
     });
     mountDrawer(this.panel, this);
-    this.panel.onConfig(({ tilePx, caption }) => {
+    this.panel.onConfig(({ tilePx, caption, objects }) => {
       this.#caption = caption ?? null;
+      this.#objects = objects ?? true;
       // While the slider moves, an older choice on its way back must not pull at it.
       if (tilePx !== undefined && this.#keeping === undefined) this.#setTile(clampTile(tilePx));
       this.redraw();
@@ -386,13 +407,22 @@ export class Grid {
     const g = this.geometry;
     const span = geo.visibleSpan(g, this.#top, EXTRA_ROWS);
     const preview = this.#preview;
+    const { objects } = panel.hub;
+    const over = this.#objects && state?.objects != null;
+    const frame = { width: g.tileWidth, height: g.tileWidth };
+    const nos: number[] = [];
     this.#tiles.draw(g, span, this.#top, scroller.scrollTop, pages, {
       focused: this.focused,
+      paint: (image, no) => {
+        objects.paint(image, over ? no : null, frame);
+        if (over && no !== null) nos.push(no);
+      },
       previewed: (position) =>
         preview === null
           ? null
           : selectedAfter(pages.tile(position)?.selected === true, within(preview.spans, position), preview.mode),
     });
+    if (over) objects.want(panel.panelId, nos, bucketPx(g.tileWidth, window.devicePixelRatio || 1));
     this.#headings.draw(g, this.#top, this.#tiles.anchor(g, span), pages.groups);
     if (this.#inspectWhenLoaded !== null) this.inspect(this.#inspectWhenLoaded);
     scroller.setAttribute("aria-activedescendant", this.#tiles.elementId(this.focused));
@@ -406,7 +436,7 @@ export class Grid {
   /** The toolbar and what stands where no tile is; while scrolling nothing of it changes. */
   #drawAround(state: SessionState | null): void {
     const { pages, panel } = this;
-    const shown = [state, this.#tilePx, this.#caption, pages.total, pages.failure];
+    const shown = [state, this.#objects, this.#tilePx, this.#caption, pages.total, pages.failure];
     if (shown.every((value, i) => value === this.#drawn[i]) && this.#drawn.length > 0) return;
     this.#drawn = shown;
     drawEmpty(this.#empty, panel.hub, state, pages);
@@ -417,9 +447,19 @@ export class Grid {
       total: pages.total,
       resize: (px) => this.resize(px),
       setCaption: (column) => this.#setCaption(column),
+      objects: this.#objects,
+      toggleObjects: () => this.#toggleObjects(),
       sort: (sort) => this.#sort(sort),
       group: (column) => this.#group(column),
     });
+  }
+
+  #toggleObjects(): boolean {
+    if (this.panel.hub.store.state.peek()?.objects == null) return false;
+    this.#objects = !this.#objects;
+    this.panel.configure("objects", this.#objects);
+    this.redraw();
+    return true;
   }
 
   #setCaption(column: string | null): void {

@@ -1,4 +1,6 @@
 /** Tiles as elements. Made by hand and kept by position: while scrolling, hundreds change in one frame. */
+import { badgeText, issueSentence } from "../../core/issues/words.js";
+import type { ShownIssue } from "../../core/protocol.js";
 import { element } from "./element.js";
 import { type Geometry, placeOf, type Span } from "./geometry.js";
 import type { Pages, Tile } from "./pages.js";
@@ -7,6 +9,13 @@ import type { Pages, Tile } from "./pages.js";
 const ANCHOR_PX = 8192;
 // A picture much smaller than its tile shows its pixels instead of a blur.
 const PIXELATED_FROM = 2;
+
+interface Look {
+  focused: number;
+  previewed: (position: number) => boolean | null;
+  /** Draws what is known of the objects in a picture over it; null where there is no picture. */
+  paint: (image: HTMLImageElement, no: number | null) => void;
+}
 
 interface Element {
   root: HTMLElement;
@@ -42,14 +51,7 @@ export class Tiles {
     return span.to < span.from ? 0 : Math.floor(placeOf(g, span.from).top / ANCHOR_PX) * ANCHOR_PX;
   }
 
-  draw(
-    g: Geometry,
-    span: Span,
-    top: number,
-    scrollTop: number,
-    pages: Pages,
-    look: { focused: number; previewed: (position: number) => boolean | null },
-  ): void {
+  draw(g: Geometry, span: Span, top: number, scrollTop: number, pages: Pages, look: Look): void {
     const anchor = this.anchor(g, span);
     this.#place.style.transform = `translateY(${Math.round(anchor - top + scrollTop)}px)`;
     // What has left is used for what comes, where it stands in the document: nothing is made or moved while scrolling.
@@ -75,13 +77,7 @@ export class Tiles {
     for (const { root } of this.#spare) root.remove();
   }
 
-  #fill(
-    element: Element,
-    position: number,
-    g: Geometry,
-    pages: Pages,
-    look: { focused: number; previewed: (position: number) => boolean | null },
-  ): void {
+  #fill(element: Element, position: number, g: Geometry, pages: Pages, look: Look): void {
     const tile = pages.tile(position);
     const selected = look.previewed(position) ?? tile?.selected === true;
     const { root } = element;
@@ -103,6 +99,7 @@ export class Tiles {
         image.style.imageRendering = size > 0 && size * PIXELATED_FROM <= g.tileWidth ? "pixelated" : "auto";
       }
     }
+    look.paint(element.image, url === null ? null : (tile?.no ?? null));
     const drawn =
       tile === null
         ? "empty"
@@ -113,6 +110,7 @@ export class Tiles {
             tile.tags.join("\n"),
             tile.queued,
             tile.excluded,
+            ...tile.issues.map(issueText),
             problem,
             position,
             g.total,
@@ -137,11 +135,16 @@ export class Tiles {
     root.dataset.sampleId = tile.id;
     root.dataset.no = String(tile.no);
     root.setAttribute("aria-label", spoken(tile, problem));
-    root.title = `${tile.id}${tile.tags.length > 0 ? `\ntags: ${tile.tags.join(", ")}` : ""}${problem === null ? "" : `\n${problem}`}`;
+    const lines = [tile.id, ...tile.issues.map(issueSentence)];
+    if (tile.tags.length > 0) lines.push(`tags: ${tile.tags.join(", ")}`);
+    if (problem !== null) lines.push(problem);
+    root.title = lines.join("\n");
     badge(element, tile);
     caption(element, g.caption ? tile : null);
   }
 }
+
+const issueText = (issue: ShownIssue): string => `${badgeText(issue)} ${issue.reason}`;
 
 function make(): Element {
   const part = (name: string, parent?: HTMLElement, tag?: string): HTMLElement =>
@@ -163,6 +166,7 @@ function make(): Element {
 
 function spoken(tile: Tile, problem: string | null): string {
   const parts = [tile.id, tile.label ?? "no label", ...tile.tags.map((tag) => `tag ${tag}`)];
+  for (const issue of tile.issues) parts.push(`issue ${badgeText(issue)}`);
   if (tile.queued) parts.push("queued");
   if (tile.excluded) parts.push("excluded");
   if (problem !== null) parts.push(`cannot be shown: ${problem}`);
@@ -171,7 +175,10 @@ function spoken(tile: Tile, problem: string | null): string {
 
 /** Most tiles have no badges, and keep having none. */
 function badge(element: Element, tile: Tile | null): void {
-  const badged = tile === null ? "" : [tile.excluded || "", tile.queued || "", ...tile.tags].join("\0");
+  const badged =
+    tile === null
+      ? ""
+      : [tile.excluded || "", tile.queued || "", ...tile.issues.map(badgeText), "", ...tile.tags].join("\0");
   if (badged === element.badged) return;
   element.badged = badged;
   element.badges.replaceChildren(...(tile === null ? [] : badgesOf(tile)));
@@ -185,7 +192,11 @@ function badgesOf(tile: Tile): HTMLElement[] {
     return made;
   };
   const [first, ...more] = tile.tags;
+  const [worst, ...others] = tile.issues;
   return [
+    ...(worst === undefined
+      ? []
+      : [badge(badgeText(worst) + (others.length === 0 ? "" : ` +${others.length}`), "issue")]),
     ...(tile.excluded ? [badge("excluded", "excluded")] : []),
     ...(tile.queued ? [badge("queued", "queued")] : []),
     ...(first === undefined ? [] : [badge(more.length === 0 ? first : `${first} +${more.length}`, "tag")]),

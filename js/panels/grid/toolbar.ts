@@ -1,6 +1,7 @@
 /** The row over the tiles: order, caption, size. */
 import { captionable, sortable } from "../../core/columns.js";
 import type { HubExports } from "../../core/contract.js";
+import { severities } from "../../core/issues/words.js";
 import type { ColumnInfo, SessionState, Sort } from "../../core/protocol.js";
 import { LEAST_TILE_PX, MOST_TILE_PX } from "./geometry.js";
 
@@ -12,13 +13,22 @@ export interface ToolbarModel {
   total: number | null;
   resize(px: number): void;
   setCaption(column: string | null): void;
+  /** Whether boxes and masks are drawn over the pictures. */
+  objects: boolean;
+  toggleObjects(): void;
   sort(sort: Sort): void;
   group(column: string | null): void;
 }
 
 // Column names stand in option values behind a letter, so that a column called "added" is not taken for the order of arrival.
 const valueOfSort = (sort: Sort): string =>
-  sort.by === "column" ? `c${sort.column}` : sort.by === "similar" ? "s" : "a";
+  sort.by === "column"
+    ? `c${sort.column}`
+    : sort.by === "issue"
+      ? `i${sort.kind ?? ""}`
+      : sort.by === "similar"
+        ? "s"
+        : "a";
 
 type Option = readonly [value: string, text: string];
 const ARRIVAL: Option = ["a", "order of arrival"];
@@ -28,6 +38,7 @@ const optionOf = (column: string | null): string => (column === null ? "" : `c${
 function sortOf(value: string, now: Sort): Sort {
   if (value === "s") return now;
   if (value === "a") return { by: "added", descending: false };
+  if (value.startsWith("i")) return { by: "issue", kind: value.slice(1) || null, descending: false };
   return { by: "column", column: value.slice(1), descending: false };
 }
 
@@ -53,7 +64,8 @@ export function drawToolbar(
       ${options.map(([value, text]) => html`<option value=${value} .selected=${value === now}>${text}</option>`)}
     </select></label>`;
   const similar: Option[] = sort.by === "similar" ? [["s", `similar to ${sort.label}`]] : [];
-  const sorts = [ARRIVAL, ...similar, ...named(sortable(columns).map(({ name }) => name))];
+  const severe: Option[] = severities(state).map(([kind, text]) => [`i${kind ?? ""}`, text]);
+  const sorts = [ARRIVAL, ...similar, ...severe, ...named(sortable(columns).map(({ name }) => name))];
   const none = (names: readonly string[]): Option[] => [["", "none"], ...named(names)];
   const captions = none(captionable(columns).map(({ name }) => name));
   render(
@@ -66,6 +78,12 @@ export function drawToolbar(
     }
       ${choice("Group", none(groupable(columns, group)), optionOf(group), (value) => model.group(value.slice(1) || null))}
       ${choice("Caption", captions, optionOf(model.caption), (value) => model.setCaption(value.slice(1) || null))}
+      ${
+        state?.objects == null
+          ? nothing
+          : html`<button class="dataide-button dataide-quiet" aria-pressed=${model.objects ? "true" : "false"} title="Show or hide objects (O)"
+              @click=${() => model.toggleObjects()}>Objects</button>`
+      }
       <span class="dataide-spacer"></span>
       <span class="dataide-dim dataide-grid-total">${totalSentence(hub, state, model.total)}</span>
       <input class="dataide-range" type="range" aria-label="Tile size" title="Tile size (+ and −)" min=${LEAST_TILE_PX} max=${MOST_TILE_PX} step="8"

@@ -1,7 +1,6 @@
 /** Inspector: one sample with everything known about it. Twin of dataide/widgets/inspector.py. */
 import type { RenderProps } from "@anywidget/types";
 import { countWhileInSight, openPanel } from "../../core/panel.js";
-import { mountInspector } from "./view.js";
 
 interface InspectorConfig {
   no: number | null;
@@ -16,7 +15,7 @@ async function render(props: RenderProps): Promise<void> {
   const close = (): void => {
     hub.store.inspected.value = null;
   };
-  const inspector = mountInspector(root, hub, {
+  const inspector = hub.inspector(root, {
     panelId,
     signal,
     no: panel.config.no ?? null,

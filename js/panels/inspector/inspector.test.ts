@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { fitted, kept, zoomed } from "../../core/inspector/zoom.js";
 import { type FakeHub, fakeHub } from "../../dev/fake_hub.js";
 import inspector from "./index.js";
-import { fitted, kept, zoomed } from "./zoom.js";
 
 beforeAll(() => {
   let made = 0;

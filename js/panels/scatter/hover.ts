@@ -1,5 +1,6 @@
 /** The small card with picture and names beside the pointer, and the ring around the point it belongs to. */
 import type { HubExports } from "../../core/contract.js";
+import { badgeText } from "../../core/issues/words.js";
 import type { Peek } from "../../core/protocol.js";
 import type { Hit } from "./engine.js";
 
@@ -57,7 +58,7 @@ export class Hover {
   private asking = false;
 
   constructor(
-    private readonly hub: Pick<HubExports, "client" | "store" | "lit" | "images">,
+    private readonly hub: Pick<HubExports, "client" | "store" | "lit" | "images" | "objects">,
     private readonly options: HoverOptions,
   ) {
     this.card.className = "card dataide-popover";
@@ -140,18 +141,35 @@ export class Hover {
     const { html, render, nothing } = this.hub.lit;
     const more = beyond(peek);
     const url = peek.mime ? this.hub.images.get(peek.no, PICTURE_PX) : null;
-    const place = () => this.place(at);
+    const place = () => {
+      this.place(at);
+      this.paint(peek.no);
+    };
     render(
       html`
         ${url ? html`<img src=${url} alt="" draggable="false" @load=${place} />` : html`<div class="card-problem">${peek.problem ?? "no picture"}</div>`}
         <div class="card-label">${peek.label ?? html`<span class="dataide-dim">no label</span>`}</div>
         <div class="card-id">${peek.id}</div>
         ${more === "" ? nothing : html`<div class="card-caption">${more}</div>`}
+        ${(peek.issues ?? []).map(
+          (issue) => html`<div class="card-caption card-issue">
+            <span class="dataide-issue">${badgeText(issue)}</span> ${issue.reason ?? nothing}
+          </div>`,
+        )}
       `,
       this.card,
     );
     this.card.hidden = false;
     place();
+  }
+
+  /** Boxes over the picture of the card, where it stands in it. */
+  private paint(no: number): void {
+    const image = this.card.querySelector("img");
+    if (image === null || this.card.hidden) return;
+    const { offsetWidth: width, offsetHeight: height, offsetLeft: left, offsetTop: top } = image;
+    this.hub.objects.want(`${this.options.panel}-hover`, [no], PICTURE_PX);
+    this.hub.objects.paint(image, no, { width, height, left, top });
   }
 
   private place(hit: Hit): void {

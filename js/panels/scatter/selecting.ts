@@ -169,7 +169,7 @@ export class Selecting {
       this.follow(gesture ?? null, version, placed);
     }
     if (this.version === version) this.count = state.selection.count;
-    return !this.shortcut(state);
+    return !this.shortcut(state, placed);
   }
 
   /** The oldest gesture under way, now that the kernel has spoken. */
@@ -255,13 +255,16 @@ export class Selecting {
   }
 
   /** All or none of the samples: that needs no bits. True when the flags are up to date. */
-  private shortcut(state: SessionState): boolean {
+  private shortcut(state: SessionState, placed: Placed): boolean {
     const { sampleCount, selection, filter } = state;
+    // Where points are objects, all samples may be selected by some of their objects.
+    const objects = placed.places.startsWith("objects-");
     const share = (count: number): Bits => (count === 0 ? "none" : count === sampleCount ? "all" : null);
     const freshSelection = this.version !== null && this.version >= selection.version;
     const freshFilter = this.passing !== null && this.passing >= filter.passing;
     if (freshSelection && freshFilter) return true;
-    const selected = freshSelection ? null : share(selection.count);
+    const whole = objects && selection.count > 0;
+    const selected = freshSelection || whole ? null : share(selection.count);
     const visible = freshFilter ? null : share(filter.count);
     if ((!freshSelection && selected === null) || (!freshFilter && visible === null)) return false;
     this.engine.setMarks(selected, visible);

@@ -13,9 +13,9 @@ const TARGETS: Record<JobTarget, string> = {
   selection: "the selection",
 };
 
-/** What a form begins with: the selection is what somebody has in mind, else what is in sight. A map is one of everything. */
+/** What a form begins with: the selection is what somebody has in mind, else what is in sight. Maps and issues are of everything. */
 export function firstTarget(targets: Startable["targets"], kind: string | null): JobTarget {
-  return (kind === "map" ? null : targets.at(-1)?.target) ?? "all";
+  return (kind === "map" || kind === "issues" ? null : targets.at(-1)?.target) ?? "all";
 }
 
 /** What was filled in, as the kernel reads it; or what is wrong with a number that is none. */
@@ -87,7 +87,7 @@ export class Compute {
   }
 
   /** Asks what is possible, and opens with the answer, so that nothing moves once it is there. */
-  async show(): Promise<void> {
+  async show(kind?: string): Promise<void> {
     if (this.#asking || this.open) return;
     this.#asking = true;
     this.#before = document.activeElement;
@@ -96,7 +96,7 @@ export class Compute {
       this.#uuid = newUuid();
       this.#form.value = {
         startable: body,
-        kind: body.suggested ?? body.kinds[0]?.kind ?? null,
+        kind: body.kinds.find((one) => one.kind === kind)?.kind ?? body.suggested ?? body.kinds[0]?.kind ?? null,
         target: null,
         values: new Map(),
         failure: null,

@@ -173,6 +173,11 @@ export class Frame {
     return button;
   }
 
+  /** Opens a part that is folded. */
+  open(part: Part): void {
+    if (this.slots[part].hidden) this.#show(part, true);
+  }
+
   #show(part: Part, on: boolean): void {
     const choice = this.#choice.value;
     const next = { ...choice, shown: { ...choice.shown, [part]: on } };

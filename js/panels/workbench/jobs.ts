@@ -52,6 +52,7 @@ export function jobStrip(hub: HubExports, jobs: readonly JobState[], cancel: (id
 
 export interface EndedActions {
   makeMap(ended: EndedJob): void;
+  show(ended: EndedJob): void;
   dismiss(id: string): void;
 }
 
@@ -59,7 +60,7 @@ export interface EndedActions {
 export function endedStrip(
   hub: HubExports,
   jobs: readonly EndedJob[],
-  { makeMap, dismiss }: EndedActions,
+  { makeMap, show, dismiss }: EndedActions,
 ): TemplateResult {
   const { html, nothing } = hub.lit;
   const row = (job: EndedJob) => html`<div class="di-job di-ended" data-job=${job.id} data-state=${job.state}>
@@ -70,6 +71,11 @@ export function endedStrip(
       job.embedding === null
         ? nothing
         : html`<button type="button" class="dataide-button di-job-cancel" @click=${() => makeMap(job)}>Make a map</button>`
+    }
+    ${
+      job.show === undefined
+        ? nothing
+        : html`<button type="button" class="dataide-button di-job-cancel" @click=${() => show(job)}>Show</button>`
     }
     <button type="button" class="di-x" aria-label="Dismiss: ${job.verb}" title="Dismiss" @click=${() => dismiss(job.id)}>×</button>
   </div>`;

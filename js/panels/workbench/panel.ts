@@ -10,20 +10,25 @@ import { chips } from "./chips.js";
 import { Compute } from "./compute.js";
 import { colorControl, sortControl } from "./controls.js";
 import { FilterBox } from "./filterbox.js";
+import { FixDrawer } from "./fix.js";
 import { Frame } from "./frame.js";
+import { IssuesPane } from "./issues.js";
 import { endedStrip, jobStrip } from "./jobs.js";
 import { PARTS, type Part } from "./layout.js";
+import { Left, type Tab, tabOf } from "./left.js";
 
 export interface WorkbenchModel extends PanelModel {
   facets: string;
   scatter: string;
   grid: string;
   inspector: string;
+  fix?: string | null; // once somebody has opened it
 }
 
 const KEYS = [
   ["/", "Filter box"],
-  ["M", "Compute: vectors, maps, attributes"],
+  ["M", "Compute: vectors, maps, attributes, issues"],
+  ["I", "Issues by kind; again: facets"],
   ["Drag", "Lasso in the plot, box in the pictures, range in a histogram"],
   ["Shift, Alt", "With a lasso: add, take away"],
   ["Wheel", "Zoom the plot; Space + drag moves it"],
@@ -43,6 +48,9 @@ export class Workbench {
   readonly #jobs = Object.assign(division("di-jobs"), { hidden: true });
   readonly #ended = Object.assign(division("di-jobs"), { hidden: true });
   readonly #extra = division("di-extra");
+  readonly #left: Left;
+  readonly #fix: FixDrawer;
+  #issues: IssuesPane | null = null;
   #compute: Compute | null = null;
   #filterBox: FilterBox | null = null;
   #scatterId = "";
@@ -57,6 +65,9 @@ export class Workbench {
     this.#panel = model.get("panel_id");
     this.#color = hub.signals.signal<string | null>(null);
     this.#frame = new Frame(hub, root, (name, value) => this.#keep(this.#panel, name, value), signal);
+    const keepTab = (tab: Tab) => this.#keep(this.#panel, "left_tab", tab);
+    this.#left = new Left(hub, this.#frame.slots.facets, this.#panel, keepTab, signal);
+    this.#fix = new FixDrawer(hub, host, model, this.#panel, (error) => this.#report(error), signal);
   }
 
   async start(): Promise<void> {
@@ -66,9 +77,13 @@ export class Workbench {
     root.setAttribute("role", "region");
     root.setAttribute("aria-label", "Workbench");
     const bottom = division("di-bottom");
-    this.#frame.body.append(this.#drawer);
+    this.#frame.body.append(this.#fix.place, this.#drawer);
     root.append(this.#top, this.#jobs, this.#ended, this.#frame.body, bottom, this.#frame.edge);
-    const configure = () => this.#frame.configure(model.get("config"));
+    const configure = () => {
+      const config = model.get("config");
+      this.#frame.configure(config);
+      this.#left.tab.value = tabOf(config.left_tab);
+    };
     model.on("change:config", configure);
     signal.addEventListener("abort", () => model.off("change:config", configure));
     configure();
@@ -80,6 +95,12 @@ export class Workbench {
     hub.dom.effectUntil(signal, () => this.#fillEnded());
     hub.ui.frame(root, signal);
     hub.keyboard.attach(root, (event) => this.#key(event), signal, { keys: KEYS });
+    const actions = {
+      fix: (kind: string) => this.#fix.open(kind),
+      choose: () => void this.#compute?.show("issues"),
+      report: (error: unknown) => this.#report(error),
+    };
+    this.#issues = new IssuesPane(hub, this.#panel, this.#left.places.issues, actions, signal);
     this.#inspector();
     this.#placeToasts(bottom);
     await Promise.all([this.#followColor(), ...PARTS.map((part) => this.#child(part))]);
@@ -205,10 +226,20 @@ export class Workbench {
         } as const;
         void hub.client.ask("startJob", ask, { panel }).catch((error) => this.#report(error));
       },
+      show: ({ id }: EndedJob) => {
+        this.#showIssues();
+        actions.dismiss(id);
+      },
       dismiss: (id: string) =>
         void hub.client.ask("dismissJob", { id }, { panel }).catch((error) => this.#report(error)),
     };
     hub.lit.render(endedStrip(hub, ended, actions), strip);
+  }
+
+  #showIssues(): void {
+    this.#frame.open("facets");
+    this.#left.open("issues");
+    this.#issues?.focus();
   }
 
   #label(label: string): void {
@@ -232,6 +263,15 @@ export class Workbench {
       this.#compute?.toggle();
       return true;
     }
+    if (event.key.toLowerCase() === "i") {
+      const there = this.#left.tab.value === "issues" && !this.#frame.slots.facets.hidden;
+      if (!there) this.#showIssues();
+      else {
+        this.#left.open("facets");
+        this.#left.focus();
+      }
+      return true;
+    }
     if (event.key === "?") {
       // From a child: the table belongs over the whole workbench, not into one of its columns.
       ui.help(this.root);
@@ -241,11 +281,19 @@ export class Workbench {
       store.inspected.value = null;
       return true;
     }
+    if (
+      event.key === "Escape" &&
+      this.#fix.isOpen &&
+      !this.root.querySelector(".dataide-help-shade, .dataide-prompt")
+    ) {
+      this.#fix.close();
+      return true;
+    }
     return false;
   }
 
   async #child(part: Part): Promise<void> {
-    await this.#render(part, this.#frame.slots[part]);
+    await this.#render(part, part === "facets" ? this.#left.places.facets : this.#frame.slots[part]);
   }
 
   async #render(name: Part | "inspector", place: HTMLElement): Promise<void> {
@@ -287,6 +335,8 @@ export class Workbench {
     dom.effectUntil(this.signal, () => {
       const open = store.inspected.value !== null;
       if (open && drawer.hidden) drawer.classList.toggle("di-left", this.#isIn("grid"));
+      // What has the focus is about to vanish: keys go on in the workbench.
+      if (!open && drawer.contains(document.activeElement)) this.root.focus({ preventScroll: true });
       drawer.hidden = !open;
       if (!open || drawn) return;
       drawn = true;

@@ -45,6 +45,8 @@ export class ZoomedPicture {
   readonly #image: HTMLImageElement;
   #view: View | null = null;
   #fit = true;
+  /** Called whenever the picture stands elsewhere, or has another size, or is another one. */
+  viewed: () => void = () => {};
 
   constructor(frame: HTMLElement, signal: AbortSignal) {
     this.#frame = frame;
@@ -63,11 +65,20 @@ export class ZoomedPicture {
     this.#image.alt = alt;
     if (url === null) this.#image.removeAttribute("src");
     else this.#image.src = url;
+    this.viewed();
   }
 
   fit(): void {
     this.#fit = true;
     this.#set(fitted(this.#picture(), this.#room()));
+  }
+
+  /** Where the picture stands in the frame, in px; null as long as there is none. */
+  place(): { x: number; y: number; width: number; height: number } | null {
+    const view = this.#view;
+    if (view === null || this.#image.hidden || this.#image.naturalWidth === 0) return null;
+    const { width, height } = this.#picture();
+    return { x: view.x, y: view.y, width: width * view.scale, height: height * view.scale };
   }
 
   /** After the frame changed its size. */
@@ -98,6 +109,7 @@ export class ZoomedPicture {
     const { style } = this.#image;
     style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
     style.imageRendering = view.scale >= PIXELATED_FROM ? "pixelated" : "auto";
+    this.viewed();
   }
 
   #wheel(event: WheelEvent): void {

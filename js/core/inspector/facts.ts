@@ -1,6 +1,7 @@
 /** What is known about the sample, beside its picture. */
-import type { HubExports } from "../../core/contract.js";
-import type { Answer } from "../../core/protocol.js";
+import type { HubExports } from "../contract.js";
+import { issueFacts } from "../issues/facts.js";
+import type { Answer } from "../protocol.js";
 
 const SEARCH_FROM = 14;
 
@@ -45,6 +46,7 @@ export function drawFacts(
         ${queues.length > 0 ? fact("queues", queues) : nothing}
         ${sample.excluded ? fact("excluded", html`<span class="dataide-error">yes</span>`) : nothing}
       </tbody></table>
+      ${issueFacts(hub, sample)}
       ${
         sample.fields.length >= SEARCH_FROM
           ? html`<input class="dataide-input dataide-facts-search" type="search" placeholder="Find a field" aria-label="Search fields"

@@ -1,7 +1,9 @@
 /** One sample: the picture, what is known about it, and what was decided. The panel and the grid's drawer both show it. */
-import type { HubExports, KernelError, Reply } from "../../core/contract.js";
-import { isAbort } from "../../core/panel.js";
-import type { Answer } from "../../core/protocol.js";
+import type { HubExports, KernelError, Reply } from "../contract.js";
+import { InspectedObjects, OBJECT_KEYS } from "../objects/inspected.js";
+import type { Objects } from "../objects/layer.js";
+import { isAbort } from "../panel.js";
+import type { Answer } from "../protocol.js";
 import { drawFacts } from "./facts.js";
 import { ZoomedPicture } from "./zoom.js";
 
@@ -21,10 +23,6 @@ export interface InspectorOptions {
 
 type Sample = Answer<"inspect">;
 
-export function mountInspector(root: HTMLElement, hub: HubExports, options: InspectorOptions): Inspector {
-  return new Inspector(root, hub, options);
-}
-
 export class Inspector {
   readonly #root: HTMLElement;
   readonly #hub: HubExports;
@@ -33,6 +31,7 @@ export class Inspector {
   readonly #message: HTMLElement;
   readonly #facts: HTMLElement;
   readonly #picture: ZoomedPicture;
+  readonly #objects: InspectedObjects;
   #no: number | null;
   #sample: Sample | null = null;
   #error: { message: string; hint: string | null } | null = null;
@@ -40,7 +39,7 @@ export class Inspector {
   #search = "";
   #rev = 0;
 
-  constructor(root: HTMLElement, hub: HubExports, options: InspectorOptions) {
+  constructor(root: HTMLElement, hub: HubExports, layer: Objects, options: InspectorOptions) {
     this.#root = root;
     this.#hub = hub;
     this.#options = options;
@@ -55,10 +54,19 @@ export class Inspector {
     root.tabIndex = -1;
     this.#header = part("dataide-toolbar dataide-inspector-head", root);
     const body = part("dataide-inspector-body", root);
-    const frame = part("dataide-inspector-frame", body);
+    const left = part("dataide-inspector-left", body);
+    const frame = part("dataide-inspector-frame", left);
+    const below = part("dataide-objects", left);
     this.#facts = part("dataide-inspector-facts", body);
     this.#picture = new ZoomedPicture(frame, signal);
     this.#message = part("dataide-inspector-message", frame);
+    this.#objects = new InspectedObjects(hub, layer, this.#picture, {
+      root,
+      frame,
+      below,
+      panelId: options.panelId,
+      signal,
+    });
     hub.dom.onResize(frame, () => this.#picture.resized(), signal);
     hub.keyboard.attach(root, (event) => this.#key(event), signal, { keys: KEYS, target: this.target });
     signal.addEventListener("abort", () => this.#setUrl(null));
@@ -148,6 +156,7 @@ export class Inspector {
 
   #key(event: KeyboardEvent): boolean {
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
+    if (this.#objects.key(event)) return true;
     const { close } = this.#options;
     const keys: Record<string, (() => void) | undefined> = {
       ArrowLeft: () => this.#step(-1),
@@ -188,6 +197,11 @@ export class Inspector {
         : html`<div class="dataide-error">${problem}</div>${this.#error?.hint ? html`<div>${this.#error.hint}</div>` : nothing}`,
       this.#message,
     );
+    const { picture } = sample ?? { picture: null };
+    this.#objects.show(
+      this.#no,
+      picture && sample?.no === this.#no ? { width: picture.widthPx, height: picture.heightPx } : null,
+    );
     this.#facts.hidden = sample === null;
     drawFacts(this.#facts, this.#hub, sample, this.#search, {
       search: (text) => {
@@ -205,4 +219,5 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["← →", "Previous, next sample"],
   ["+ −", "Zoom"],
   ["F", "Whole picture"],
+  ...OBJECT_KEYS,
 ];

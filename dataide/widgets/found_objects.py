@@ -1,0 +1,191 @@
+"""The objects of a session with all that is found by their crops; `session.objects` is one, and `view.objects`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from dataide.formats.objects_in import Objects, ObjectWaysIn
+from dataide.formats.progress import Listener, Progress
+from dataide.widgets import chosen_objects
+
+if TYPE_CHECKING:
+    from dataide.find.object_similarity import ObjectMap, ObjectMapReport, ObjectVectors
+    from dataide.inference.crops import CropReport
+    from dataide.inference.identity import ModelLike
+    from dataide.inference.job import Job
+
+
+class FoundObjects(Objects):
+    """Objects with vectors of their crops: embedded, compared, laid out, selected."""
+
+    def embed(
+        self,
+        model: ModelLike = "auto",
+        *,
+        name: str | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> CropReport | Job[CropReport]:
+        """Gives each object a vector of its crop. Ctrl-C keeps what was done; the same call does what is missing.
+
+        A vector is missing as well where the box was moved or the picture replaced since.
+
+        Args:
+            model: as for `session.embed`: "auto" (works offline), a name of torchvision, a callable on PIL pictures …
+            name: of the embedding; by default the model's.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: batch_size=, device=, transform=, layer=, weights=, trust=.
+
+        Raises:
+            ModelError: the model cannot be had, or failed.
+        """
+        from dataide.find.object_similarity import models
+        from dataide.inference.crops import embed_crops
+        from dataide.inference.kernel import kernel_of
+
+        context, nos = self._context, self.nos()
+        if "kernel" not in options:
+            options["kernel"] = kernel_of(context, options.pop("device", "auto"))
+        options |= {"remember": models(context), "name": name}
+        job: Any = embed_crops(context.database, context.media, nos, model, wait=False, **options)
+        return _shown(job, len(nos), progress, wait)  # type: ignore[no-any-return]
+
+    def similar(
+        self,
+        to: Any,
+        k: int | None = None,
+        *,
+        unlike: Any = None,
+        box: Sequence[float] | None = None,
+        embedding: str | None = None,
+        model: Any = None,
+    ) -> Self:
+        """The objects whose crops are most similar, best first, with a column `similarity`.
+
+        Args:
+            to: an object id, objects (their mean), a path, a picture, an array, or a list of these.
+            k: how many; None for all.
+            unlike: what they should not be like, given as `to`.
+            box: left, top, width, height in px: similar to this region of the sample `to`, which need be no object.
+            embedding: whose vectors; by default the latest of objects.
+            model: what it was made with, for a picture, where this session has not embedded with it.
+
+        Raises:
+            UnknownSample: there is no such object, sample or file.
+            ModelError: objects have no vectors, or the model is asked for and cannot be had.
+        """
+        from dataide.find.object_similarity import similar_objects
+
+        asked: dict[str, Any] = {"unlike": unlike, "box": box, "embedding": embedding, "model": model}
+        found = similar_objects(self._context, to, k, self.nos(), **asked)
+        return type(self)(self._context).ranked(found.nos, found.similarity, found.said)
+
+    def vectors(self, name: str | None = None) -> ObjectVectors:
+        """The vectors of an embedding of objects (by default the latest): object_id, vector."""
+        from dataide.find.object_similarity import ObjectVectors
+
+        return ObjectVectors(self._context, name)
+
+    @property
+    def embeddings(self) -> list[str]:
+        """The names of the embeddings of objects."""
+        from dataide.storage import object_vectors
+
+        return [one.name for one in object_vectors.embeddings(self._context.database)]
+
+    def project(
+        self,
+        method: str = "auto",
+        *,
+        embedding: str | None = None,
+        name: str | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+    ) -> ObjectMapReport | Job[ObjectMapReport]:
+        """Lays the objects out on a map of their own, a point for each: "umap", "pca", or "auto".
+
+        Args:
+            method: how.
+            embedding: whose vectors; by default the latest of objects.
+            name: of the map; by default embedding/method.
+            progress: False for silence.
+            wait: False returns a Job at once.
+
+        Raises:
+            ModelError: objects have no vectors, or umap-learn is missing.
+        """
+        from dataide.find.object_similarity import project_objects
+
+        nos = self.nos()
+        job: Any = project_objects(self._context.database, nos, method, embedding=embedding, name=name, wait=False)
+        return _shown(job, len(nos), progress, wait)  # type: ignore[no-any-return]
+
+    def map(self, name: str | None = None) -> ObjectMap:
+        """A map of objects (by default the latest), as a table of object_id, sample_id, label, x, y."""
+        from dataide.find.object_similarity import ObjectMap
+
+        return ObjectMap(self._context, name)
+
+    def inside(self, polygon: Any, map: str | None = None) -> Self:
+        """These objects inside a polygon on a map of objects: what a lasso does.
+
+        Args:
+            polygon: corners in the coordinates of the map, shape (corners, 2).
+            map: its name; by default the latest.
+        """
+        found = self.map(map)
+        nos = np.intersect1d(found.inside(polygon), self.nos())
+        return type(self)(self._context).among(nos, f"inside a polygon on {found.name}")
+
+    def select(self) -> Self:
+        """Makes these objects the selected ones, and selects their samples in all panels; returns them."""
+        nos = self.nos()
+        selection = self._context.selection
+        with self._context.changes.together():
+            selection.combine(self.samples().nos(), "replace", "code")
+            chosen_objects.remember(self._context, nos, selection.version)
+        return self.selected
+
+    @property
+    def selected(self) -> Self:
+        """The objects that are selected: by a gesture over a map of objects, else all those of selected samples."""
+        nos = chosen_objects.chosen(self._context)
+        if nos is None:
+            return type(self)(self._context).of(self._context.selected())
+        return type(self)(self._context).among(nos, "that are selected")
+
+
+class ObjectWays(ObjectWaysIn):
+    """What a session knows about objects, by `formats.objects_in` and by their crops."""
+
+    @property
+    def objects(self) -> FoundObjects:
+        """Boxes, masks and keypoints as a View: session.objects.where(label="dog").to_pandas()."""
+        return FoundObjects(self.context)
+
+
+def _shown(job: Job[Any], total: int, progress: bool | Listener, wait: bool) -> Any:
+    """Shows a long work where its cell waits for it."""
+    from dataide.widgets.jobs import awaited
+
+    if callable(progress):
+        bar = Progress(job.verb, progress, total)
+
+        def show(done: int, total: int, sentence: str) -> None:
+            bar.total = total
+            bar.update(done)
+
+        if not wait:
+            job.watch(show)
+            return job
+        report = job.complete(show)
+        bar.finish(job.done, repr(report))
+        return report
+    if not wait:
+        return job
+    return awaited(job) if progress else job.complete()
