@@ -284,7 +284,7 @@ class Session(WaysIn, ObjectWays, Autotagging):
         return self._all().similar(to, k, **options)
 
     def index(self, embedding: str | None = None, *, wait: bool = True) -> IndexReport | Job[IndexReport]:
-        """Builds an index for tens of millions of vectors, for similar(…, exact=False); see `dataide.find.near_index`."""
+        """Builds an index for tens of millions of vectors, for similar(…, exact=False); see `find.near_index`."""
         from dataide.find.near_index import build
 
         return build(self.context.database, named(self.context, embedding), wait=wait)

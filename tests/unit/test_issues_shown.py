@@ -175,7 +175,12 @@ def test_the_state_asks_again_only_when_issues_may_have_changed(
     session_state(workspace)
     looks: list[int] = []
     real = issues.searches
-    monkeypatch.setattr(issues, "searches", lambda database: looks.append(1) or real(database))
+
+    def looked(database: Any) -> Any:
+        looks.append(1)
+        return real(database)
+
+    monkeypatch.setattr(issues, "searches", looked)
     session.where("sample_id = 's7'").tag("seen")
     session.select(session.where("sample_id = 's7'"))
     session_state(workspace)

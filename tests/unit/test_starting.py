@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def test_what_a_search_found_waits_in_the_strip_of_the_workbench_that_asked(sess
     ask = {"kind": "issues", "target": "all", "panel": bench.panel_id, "options": {"kinds": "near_duplicate"}}
     for uuid in ("u", "w"):
         job = asked(session, "start_job", uuid=uuid, **ask)["job"]
-        told(lambda all, job=job: any(ended["id"] == job for ended in endings(all)))
+        told(partial(has_ended, job))
         (ended,) = Starter.of(hub.workspace).ended()  # the latest search alone
         assert (ended["show"], ended["state"], ended["embedding"]) == ("issues", "done", None)
         assert "4 near duplicate" in ended["message"]
@@ -169,7 +170,8 @@ def test_what_a_search_found_waits_in_the_strip_of_the_workbench_that_asked(sess
 def test_the_fix_panel_of_a_workbench_is_made_when_it_is_opened(session: di.Session) -> None:
     session.find_issues("quality", progress=False)
     bench = session.workbench()
-    assert bench.fix is None
+    before = bench.fix
+    assert before is None
     asked(session, "configure", panel=bench.panel_id, name="fix", value="dark")
     made = bench.fix
     assert (made.config["kind"], made.config["embedded"], bench.config["fix"]) == ("dark", True, "dark")
@@ -406,6 +408,10 @@ def heard(hub: Hub) -> Told:
             return list(messages)
 
     return until
+
+
+def has_ended(job: str, messages: list[dict[str, Any]]) -> bool:
+    return any(ended["id"] == job for ended in endings(messages))
 
 
 def endings(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
