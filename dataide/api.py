@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from dataide.find.near_index import IndexReport
     from dataide.find.own_places import PlacesReport
     from dataide.find.projection import ProjectReport
-    from dataide.inference.embedding import EmbedReport
     from dataide.inference.enriching import EnrichReport
     from dataide.inference.identity import ModelLike
     from dataide.inference.job import Job
     from dataide.inference.kernel import Kernel
     from dataide.inference.learning import LearnReport
     from dataide.inference.predicting import PredictReport
+    from dataide.inference.vector_work import EmbedReport
     from dataide.review.lint_report import LintReport
     from dataide.storage.issues import State
     from dataide.widgets.facets import Facets

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from dataide.core import view as core_view
 from dataide.core.vectors import named
 from dataide.errors import ModelError
 from dataide.storage import listings
 from dataide.storage.samples import with_pictures
+from dataide.widgets.jobs import shown
 from dataide.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,18 +20,16 @@ if TYPE_CHECKING:
     from dataide.find.finding import IssueReport
     from dataide.find.projection import ProjectReport
     from dataide.formats.progress import Listener
-    from dataide.inference.embedding import EmbedReport
     from dataide.inference.enriching import EnrichReport
     from dataide.inference.identity import ModelLike
     from dataide.inference.job import Job
     from dataide.inference.kernel import Kernel
     from dataide.inference.learning import LearnReport
     from dataide.inference.predicting import PredictReport
+    from dataide.inference.vector_work import EmbedReport
     from dataide.review.lint_report import LintReport
     from dataide.review.own_rules import Rule
     from dataide.widgets.found_objects import FoundObjects
-
-Done = TypeVar("Done")
 
 
 class View(core_view.View):
@@ -203,7 +202,7 @@ class View(core_view.View):
             options["reference"] = reference.nos()
         options["further"] = further(context, kinds)
         job: Any = find_issues(context.database, context.media, nos, kinds, wait=False, **options)
-        done: IssueReport | Job[IssueReport] = _shown(job, len(nos), progress, wait)
+        done: IssueReport | Job[IssueReport] = shown(job, len(nos), progress, wait)
         return done
 
     def rank(
@@ -268,7 +267,7 @@ class View(core_view.View):
 
         nos = self.nos()
         job = asking.suggest(self._context, nos, n, by=by, **options)
-        done: Suggested | View | Job[Any] = _shown(job, len(nos), progress, wait)
+        done: Suggested | View | Job[Any] = shown(job, len(nos), progress, wait)
         return done
 
     def lint(
@@ -296,13 +295,14 @@ class View(core_view.View):
         """
         from dataide.inference.job import Job
         from dataide.review.linting import checked_rules, lint_session
+        from dataide.widgets.linter_issues import learn_aside
 
         nos, context = self.nos(), self._context
         checked_rules(rules)
 
         def work(job: Job[LintReport]) -> LintReport:
             report = lint_session(
-                context, nos, rules, among=objects, vocabulary=vocabulary,
+                context, nos, rules, among=objects, vocabulary=vocabulary, learn_by=learn_aside,
                 say=lambda sentence: job.advance(0, 1, sentence), stop=lambda: job.cancelled,
             )  # fmt: skip
             job.advance(1, 1, "linted")
@@ -310,7 +310,7 @@ class View(core_view.View):
 
         job = Job(work, verb="Linting", owner=context.database)
         job.counts = False
-        return _shown(job, len(nos), progress, wait)
+        return shown(job, len(nos), progress, wait)
 
     @property
     def objects(self) -> FoundObjects:
@@ -339,7 +339,7 @@ class View(core_view.View):
         if "kernel" not in options:
             options["kernel"] = _kernel(context, engine, device, address)
         job = work(context.database, context.media, nos, what, wait=False, **options)
-        return _shown(job, len(nos), progress, wait)
+        return shown(job, len(nos), progress, wait)
 
     def project(
         self,
@@ -364,7 +364,7 @@ class View(core_view.View):
         context, nos = self._context, self.nos()
         vectors = named(context, embedding)
         job = project(context.database, nos, method, embedding=vectors, wait=False, **options)
-        done = _shown(job, len(nos), progress, wait)
+        done = shown(job, len(nos), progress, wait)
         if wait:
             Workspace.of(context).places.prepare()
         return done
@@ -422,25 +422,3 @@ def _kernel(context: Context, engine: str, device: str, address: str | None) -> 
     from dataide.inference.kernel import kernel_of
 
     return kernel_of(context, device)
-
-
-def _shown(job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:
-    """Shows a long work where its cell waits for it; panels and `job` itself show it in any case."""
-    from dataide.formats.progress import Progress
-    from dataide.widgets.jobs import awaited
-
-    if callable(progress):
-        bar = Progress(job.verb, progress, total)
-
-        def show(done: int, total: int, sentence: str) -> None:
-            bar.total = total
-            bar.update(done)
-
-        if wait:
-            report = job.complete(show)
-            bar.finish(job.done, repr(report))
-            return report
-        job.watch(show)
-    if not wait:
-        return job
-    return awaited(job) if progress else job.complete()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dataide.errors import ActionError, DataideError, ModelError
-from dataide.inference.running import Means, Running, closing, meant, stacked
+from dataide.errors import ActionError, DataideError
+from dataide.inference.running import Means, meant
+from dataide.inference.vector_work import EmbedReport, VectorWork
 from dataide.storage import object_vectors, pictures
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from dataide.inference.identity import Identity, ModelLike
     from dataide.inference.job import Job, Progress
-    from dataide.inference.pump import Results
     from dataide.storage.database import Cursor, Database
     from dataide.storage.media import Media
     from dataide.storage.vectors import Embedding
@@ -28,47 +28,20 @@ if TYPE_CHECKING:
 LONGEST_SIDE_PX = 1024
 
 
-@dataclass(frozen=True)
-class CropReport:
+@dataclass(frozen=True, repr=False)
+class CropReport(EmbedReport):
     """What `session.objects.embed` did.
 
     Attributes:
-        model: name of the embedding.
-        revision: of the model.
-        dimension: numbers in a vector.
-        embedded: objects that got a vector now.
-        present: objects that had one of their present box and picture already.
         boxless: objects that cannot be cut out: without a box that has an area, or of samples without a picture.
-        problems: objects whose crop could not be had, or that the model failed on; `session.problems()` lists them.
-        seconds: wall time.
-        cancelled: it was stopped; the same call goes on.
-        note: what else to know.
     """
 
-    model: str
-    revision: str
-    dimension: int
-    embedded: int
-    present: int
-    boxless: int
-    problems: int
-    seconds: float
-    cancelled: bool = False
-    note: str | None = None
+    things: ClassVar[str] = "objects"
 
-    def __repr__(self) -> str:
-        parts = []
-        if self.embedded or not self.present:
-            parts.append(
-                f"Embedded {self.embedded:,} objects with {self.model!r}, {self.dimension} numbers each, "
-                f"in {self.seconds:.1f} s."
-            )
-        if self.present:
-            parts.append(f"{self.present:,} had their vectors already.")
-        if self.boxless:
-            parts.append(f"{self.boxless:,} have no box or no picture to be cut from.")
-        failed = f"{self.problems:,} could not be embedded" if self.problems else None
-        return " ".join([*parts, *closing(failed, self.cancelled, self.note)])
+    boxless: int = 0
+
+    def further(self) -> list[str]:
+        return [f"{self.boxless:,} have no box or no picture to be cut from."] if self.boxless else []
 
 
 def embed_crops(
@@ -104,19 +77,18 @@ def embed_crops(
     return work.start(wait, progress)
 
 
-class CropWork(Running[CropReport]):
+class CropWork(VectorWork[CropReport]):
     """One run of `embed_crops`."""
 
-    verb = "embedding"
+    call = "objects.embed"
+    of = " of objects"
 
     def __init__(
         self, database: Database, media: Media, nos: NDArray[np.uint32], identity: Identity, means: Means
     ) -> None:
         super().__init__(database, media, nos, identity, means)
         self.pending: object_vectors.PendingCrops
-        self._known: Embedding | None = None
-        self._fresh: Embedding | None = None
-        self._boxed = len(object_vectors.pending(database, None, self.nos).nos)
+        self._boxed = len(self.lacking(None).nos)
         self._opened: tuple[str, Image.Image | DataideError] | None = None  # objects of one picture follow each other
 
     @property
@@ -127,22 +99,32 @@ class CropWork(Running[CropReport]):
     def said(self) -> str:
         return f"objects with {self.identity.name!r}"
 
-    def find_pending(self, revision: str | None, details: dict[str, Any]) -> object_vectors.PendingCrops:
-        known = object_vectors.embedding(self.database, self.identity.name)
-        fits = known is not None and (
-            self.identity.matches(known.revision) if revision is None else known.revision == revision
+    def named(self) -> Embedding | None:
+        return object_vectors.embedding(self.database, self.identity.name)
+
+    def lacking(self, known: Embedding | None) -> object_vectors.PendingCrops:
+        return object_vectors.pending(self.database, known, self.nos)
+
+    def create(self, cursor: Cursor, revision: str, dimension: int) -> Embedding:
+        return object_vectors.create(cursor, self.identity.name, revision, dimension)
+
+    def write(self, cursor: Cursor, into: Embedding, positions: np.ndarray, rows: np.ndarray) -> None:
+        waiting = self.pending
+        object_vectors.store(
+            cursor, into, waiting.nos[positions], waiting.media_revisions[positions], waiting.boxes[positions], rows
         )
-        self._known = known if fits else None
-        return object_vectors.pending(self.database, self._known, self.nos)
 
     def read(self, first: int, last: int) -> Sequence[bytes | DataideError]:
         refs = self.pending.refs[first:last]
-        missing = [ref for ref in dict.fromkeys(refs) if self._opened is None or ref != self._opened[0]]
+        held = self._opened
+        missing = [ref for ref in dict.fromkeys(refs) if held is None or ref != held[0]]
         data = dict(zip(missing, self.media.read_many(missing), strict=True))
         crops: list[bytes | DataideError] = []
         for ref, box in zip(refs, self.pending.boxes[first:last], strict=True):
             if self._opened is None or self._opened[0] != ref:
-                self._opened = (ref, _decoded(data[ref]))
+                # Two samples may share a picture, so the one that was held may come again.
+                self._opened = (ref, _decoded(data[ref])) if ref in data else held
+            assert self._opened is not None
             image = self._opened[1]
             if isinstance(image, DataideError):
                 crops.append(image)
@@ -153,56 +135,9 @@ class CropWork(Running[CropReport]):
                 crops.append(error)
         return crops
 
-    def store(self, cursor: Cursor, positions: NDArray[np.int64], results: Results, revision: str) -> None:
-        rows = stacked(results, "vectors")
-        if self._known is not None and object_vectors.embedding(self.database, self._known.name) != self._known:
-            raise ModelError(
-                f"The embedding {self._known.name!r} of objects was made anew by another model meanwhile.",
-                hint="Give the vectors of this one a name of their own: objects.embed(…, name='…').",
-                code="replaced",
-            )
-        into = self._known or self._made(cursor, revision, rows.shape[1])
-        if into.dimension != rows.shape[1]:
-            raise ModelError(
-                f"{into.name} gave {rows.shape[1]} numbers each, and {into.dimension} before.",
-                hint="Give the new one a name of its own: objects.embed(…, name='…').",
-            )
-        waiting = self.pending
-        object_vectors.store(
-            cursor, into, waiting.nos[positions], waiting.media_revisions[positions], waiting.boxes[positions], rows
-        )
-        self._fresh = into
-
-    def commit(self, results: Results, revision: str) -> None:
-        self._fresh = self._known
-        super().commit(results, revision)
-        self._known = self._fresh  # only now: had it not been committed, it would not be there
-
     def report(self, seconds: float, present: int, cancelled: bool) -> CropReport:
-        known = self._known
         boxless = len(self.nos) - self._boxed
-        return CropReport(
-            model=self.identity.name,
-            revision=known.revision if known else self.identity.revision or "",
-            dimension=known.dimension if known else 0,
-            embedded=self.did.good,
-            present=present - boxless,
-            boxless=boxless,
-            problems=self.did.problems,
-            seconds=seconds,
-            cancelled=cancelled,
-            note=self.note,
-        )
-
-    def _made(self, cursor: Cursor, revision: str, dimension: int) -> Embedding:
-        """The embedding to write into: a new one, unless another job has made it meanwhile."""
-        name = self.identity.name
-        there = object_vectors.embedding(self.database, name)
-        if there is not None and there.revision == revision and there.dimension == dimension:
-            return there
-        if there is not None:
-            self.did.notes.append(f"The vectors that {there.revision} had made under this name were replaced")
-        return object_vectors.create(cursor, name, revision, dimension)
+        return CropReport(present=present - boxless, boxless=boxless, **self.told(seconds, cancelled))
 
 
 def crop(image: Image.Image, box: Sequence[float] | NDArray[Any]) -> bytes:
@@ -228,6 +163,7 @@ def crop(image: Image.Image, box: Sequence[float] | NDArray[Any]) -> bytes:
         raise ActionError(
             f"The box ({left:g}, {top:g}, {width:g} x {height:g} px) lies outside of its picture "
             f"({image.width} x {image.height} px).",
+            hint="Give a box that overlaps the picture: (left, top, width, height) in px.",
             code="outside",
         )
     part = image.crop((x0, y0, x1, y1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -11,59 +11,20 @@ import numpy as np
 from dataide.errors import ModelError
 from dataide.inference.identity import Identity, ModelLike, identify
 from dataide.inference.job import Job, Progress
-from dataide.inference.running import Means, Running, closing, meant, once, stacked
+from dataide.inference.running import Means, meant, once
+from dataide.inference.vector_work import EmbedReport, VectorWork
 from dataide.storage import vectors
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
     from dataide.errors import DataideError
     from dataide.inference.kernel import Kernel
-    from dataide.inference.pump import Results
     from dataide.storage.database import Cursor, Database
     from dataide.storage.media import Media
     from dataide.storage.vectors import Pending
 
 # Texts are read so many at a time: a query for each batch would go through the column as often.
 TEXTS_AT_ONCE = 8192
-
-
-@dataclass(frozen=True)
-class EmbedReport:
-    """What an embedding did.
-
-    Attributes:
-        model: name of the embedding.
-        revision: of the model.
-        dimension: numbers in a vector.
-        embedded: samples that got a vector now.
-        present: samples that had one already.
-        problems: pictures that could not be read, or that the model failed on; `session.problems()` lists them.
-        seconds: wall time.
-        cancelled: it was stopped; the same call goes on.
-        note: what else to know.
-    """
-
-    model: str
-    revision: str
-    dimension: int
-    embedded: int
-    present: int
-    problems: int
-    seconds: float
-    cancelled: bool = False
-    note: str | None = None
-
-    def __repr__(self) -> str:
-        parts = []
-        if self.embedded or not self.present:
-            parts.append(
-                f"Embedded {self.embedded:,} samples with {self.model!r}, {self.dimension} numbers each, "
-                f"in {self.seconds:.1f} s."
-            )
-        if self.present:
-            parts.append(f"{self.present:,} had their vectors already.")
-        failed = f"{self.problems:,} could not be embedded" if self.problems else None
-        return " ".join([*parts, *closing(failed, self.cancelled, self.note)])
 
 
 @overload
@@ -201,10 +162,10 @@ def embed_texts(identity: Identity, texts: list[str], *, kernel: Kernel | None =
     return answer.arrays["vectors"]
 
 
-class EmbeddingWork(Running[EmbedReport]):
+class EmbeddingWork(VectorWork[EmbedReport]):
     """One run of `embed`, over pictures or over a column of texts."""
 
-    verb = "embedding"
+    call = "embed"
 
     def __init__(
         self,
@@ -224,21 +185,25 @@ class EmbeddingWork(Running[EmbedReport]):
             self.nos = vectors.with_texts(database, self.nos, text)
             if given > len(self.nos):
                 self.did.notes.append(f"{given - len(self.nos):,} without a text in {text!r} were left out")
-        self._known: vectors.Embedding | None = None
-        self._fresh: vectors.Embedding | None = None
 
     @property
     def source(self) -> str:
         return f"embed {self.identity.name}"
 
-    def find_pending(self, revision: str | None, details: dict[str, Any]) -> Pending:
-        known = vectors.embedding(self.database, self.identity.name)
-        fits = known is not None and (
-            self.identity.matches(known.revision) if revision is None else known.revision == revision
-        )
-        # Vectors of two revisions do not go together: torchvision may have newer weights.
-        self._known = known if fits else None
-        return vectors.pending(self.database, self._known, self.nos, self._text)
+    def named(self) -> vectors.Embedding | None:
+        return vectors.embedding(self.database, self.identity.name)
+
+    def lacking(self, known: vectors.Embedding | None) -> Pending:
+        return vectors.pending(self.database, known, self.nos, self._text)
+
+    def create(self, cursor: Cursor, revision: str, dimension: int) -> vectors.Embedding:
+        check_place(self.database, self.identity.name, self._text)
+        made = vectors.create(cursor, self.identity.name, revision, dimension, self._text)
+        self.database.rebuild_views(cursor)
+        return made
+
+    def write(self, cursor: Cursor, into: vectors.Embedding, positions: np.ndarray, rows: np.ndarray) -> None:
+        vectors.store(cursor, into, self.pending.nos[positions], self.pending.media_revisions[positions], rows)
 
     def read(self, first: int, last: int) -> Sequence[bytes | DataideError]:
         if self._text is None:
@@ -250,50 +215,5 @@ class EmbeddingWork(Running[EmbedReport]):
         gone = ModelError("It has no text any more.", code="no_text")
         return [text.encode("utf-8", "replace") if text else gone for text in found]
 
-    def store(self, cursor: Cursor, positions: np.ndarray, results: Results, revision: str) -> None:
-        rows = stacked(results, "vectors")
-        if self._known is not None and vectors.embedding(self.database, self._known.name) != self._known:
-            raise ModelError(
-                f"The embedding {self._known.name!r} was made anew by another model meanwhile.",
-                hint="Give the vectors of this one a name of their own: embed(…, name='…').",
-                code="replaced",
-            )
-        into = self._known or self._made(cursor, revision, rows.shape[1])
-        if into.dimension != rows.shape[1]:
-            raise ModelError(
-                f"{into.name} gave {rows.shape[1]} numbers each, and {into.dimension} before.",
-                hint="Give the new one a name of its own: embed(…, name='…').",
-            )
-        vectors.store(cursor, into, self.pending.nos[positions], self.pending.media_revisions[positions], rows)
-        self._fresh = into
-
-    def commit(self, results: Results, revision: str) -> None:
-        self._fresh = self._known
-        super().commit(results, revision)
-        self._known = self._fresh  # only now: had it not been committed, it would not be there
-
     def report(self, seconds: float, present: int, cancelled: bool) -> EmbedReport:
-        known = self._known
-        return EmbedReport(
-            model=self.identity.name,
-            revision=known.revision if known else self.identity.revision or "",
-            dimension=known.dimension if known else 0,
-            embedded=self.did.good,
-            present=present,
-            problems=self.did.problems,
-            seconds=seconds,
-            cancelled=cancelled,
-            note=self.note,
-        )
-
-    def _made(self, cursor: Cursor, revision: str, dimension: int) -> vectors.Embedding:
-        """The embedding to write into: a new one, unless another job has made it meanwhile."""
-        name = self.identity.name
-        there = check_place(self.database, name, self._text)
-        if there is not None and there.revision == revision and there.dimension == dimension:
-            return there
-        if there is not None:
-            self.did.notes.append(f"The vectors that {there.revision} had made under this name were replaced")
-        made = vectors.create(cursor, name, revision, dimension, self._text)
-        self.database.rebuild_views(cursor)
-        return made
+        return EmbedReport(present=present, **self.told(seconds, cancelled))

@@ -17,12 +17,13 @@ import numpy as np
 
 from dataide.errors import DataideError, ModelError, did_you_mean
 from dataide.inference import descriptor
-from dataide.inference.embedding import EmbeddingWork, EmbedReport, check_place
+from dataide.inference.embedding import EmbeddingWork, check_place
 from dataide.inference.identity import Identity, Task, check_name
 from dataide.inference.job import Job, Progress
 from dataide.inference.kernel import Kernel, Request
 from dataide.inference.pump import Pump, Results
 from dataide.inference.running import Means
+from dataide.inference.vector_work import EmbedReport
 from dataide.storage import models_used, trained, vectors
 from dataide.storage.samples import ascending
 

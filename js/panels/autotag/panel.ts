@@ -5,6 +5,7 @@
  * taken up with the next page or with R. So nothing moves under the pointer.
  */
 import type { KernelError } from "../../core/contract.js";
+import { mountDrawer } from "../../core/drawer.js";
 import { isAbort, type Panel } from "../../core/panel.js";
 import type { Ask, Op, Target } from "../../core/protocol.js";
 import type { AutotagState, Shown, Sign } from "../../core/protocol_autotag.js";
@@ -50,7 +51,6 @@ export class Autotag {
   #marking = 0;
   #sent: Promise<void> = Promise.resolve();
   #rev = -1;
-  #drawer: AbortController | null = null;
   #frame = 0;
 
   constructor(panel: Panel<AutotagConfig>) {
@@ -70,7 +70,6 @@ export class Autotag {
     hub.ui.frame(root, signal);
     signal.addEventListener("abort", () => {
       cancelAnimationFrame(this.#frame);
-      this.#drawer?.abort();
       if (hub.store.marking.peek()?.tag === this.tag) hub.store.marking.value = null;
     });
     hub.dom.onResize(this.scroller, (width, height) => this.#fit(width, height), signal);
@@ -82,7 +81,7 @@ export class Autotag {
       if (before >= 0 && rev !== before) void this.#refresh(); // undo, or a decision in another panel
       this.redraw();
     });
-    this.#mountDrawer();
+    mountDrawer(this.panel, this.scroller);
     this.redraw();
     void this.#begin();
   }
@@ -316,30 +315,6 @@ export class Autotag {
     this.#perPage = size;
     // A page that got room is filled up; marks on one that lost some stay in sight by scrolling.
     if (grown && !this.loading && this.tiles.every(({ mark }) => mark === "none")) void this.turn(this.offset);
-  }
-
-  #mountDrawer(): void {
-    const { hub, root, panelId, signal } = this.panel;
-    hub.dom.effectUntil(signal, () => {
-      const wanted = hub.store.inspected.value !== null && hub.store.inspectors.value === 0;
-      const mine = root.contains(document.activeElement) || root.matches(":hover");
-      if (wanted && mine && this.#drawer === null) {
-        const ending = new AbortController();
-        this.#drawer = ending;
-        const place = document.createElement("div");
-        place.className = "dataide-inspector dataide-drawer";
-        root.append(place);
-        ending.signal.addEventListener("abort", () => place.remove());
-        const close = (): void => {
-          hub.store.inspected.value = null;
-          this.scroller.focus({ preventScroll: true });
-        };
-        hub.inspector(place, { panelId: `${panelId}-inspector`, close, signal: ending.signal });
-      } else if (!wanted) {
-        this.#drawer?.abort();
-        this.#drawer = null;
-      }
-    });
   }
 
   async #ask<O extends Op>(op: O, body: Ask<O>) {

@@ -1,9 +1,9 @@
 /** The fix panel: a list of issues, one focus, one key for each answer. */
 import type { KernelError } from "../../core/contract.js";
+import { mountDrawer } from "../../core/drawer.js";
 import { isAbort, type Panel } from "../../core/panel.js";
 import type { Answer, Target } from "../../core/protocol.js";
 import type { IssueKind, IssueOrder, IssueRow, IssueState, IssueVerb } from "../../core/protocol_issues.js";
-import { mountDrawer } from "./drawer.js";
 import { Entries, putThumbs } from "./entries.js";
 import { entryView, neighboursView } from "./entry.js";
 import * as geo from "./geometry.js";
@@ -244,7 +244,7 @@ export class Fix {
     hub.keyboard.attach(root, fixKeys(this), signal, { keys: KEYS, target: this.target });
     hub.ui.frame(root, signal);
     this.#listen();
-    mountDrawer(this);
+    mountDrawer(this.panel, this.scroller);
     const step = (by: number): void => {
       const at = this.entries.find(hub.store.inspected.peek() ?? -1);
       this.focus((at < 0 ? this.focused : at) + by);

@@ -172,6 +172,7 @@ export class Threshold {
     const { html, nothing } = this.#hub.lit;
     const { formatCount } = this.#hub.dom;
     const value = this.#threshold().toFixed(2);
+    const objectsOf = (count: number): string => (count === 1 ? "1 object" : `${formatCount(count)} objects`);
     const samples = preview.count === 1 ? "1 sample" : `${formatCount(preview.count)} samples`;
     const does = {
       label: `Relabels ${samples}`,
@@ -183,6 +184,9 @@ export class Threshold {
       <h4>Accept ${kindName(kind.kind)} proposals with a ${preview.by} of ${value} or more?</h4>
       <p>${does}. It is one decision: Z takes it back.</p>
       <div class="dataide-fix-changes"><table><tbody>
+        ${preview.repairs.map(
+          ({ act, count }) => html`<tr><td colspan="3">${REPAIRS[act]}</td><td class="dataide-fix-number">${objectsOf(count)}</td></tr>`,
+        )}
         ${preview.changes.map(
           ({ from, to, count }) => html`<tr><td>${nameOf(from)}</td><td aria-hidden="true">→</td>
             <td>${to === null && kind.cure === "excluded" ? "left out" : nameOf(to)}</td><td class="dataide-fix-number">${formatCount(count)}</td></tr>`,

@@ -1,8 +1,8 @@
 /** The grid: every sample that passes the filter as a tile, in the session's order. */
 import type { KernelError } from "../../core/contract.js";
+import { mountDrawer } from "../../core/drawer.js";
 import { isAbort, type Panel } from "../../core/panel.js";
 import type { Mode, SessionState, Sort } from "../../core/protocol.js";
-import { mountDrawer } from "./drawer.js";
 import { element } from "./element.js";
 import { drawEmpty } from "./empty.js";
 import * as geo from "./geometry.js";
@@ -186,18 +186,14 @@ export class Grid {
       clearTimeout(this.#resting);
     });
     this.#listen();
-    const keys = gridKeys(this);
-    const own = (event: KeyboardEvent): boolean =>
-      keys(event) || (event.key.toLowerCase() === "o" && this.#toggleObjects());
-    const help = [...KEYS, ["O", "Show or hide objects"]] as const;
-    hub.keyboard.attach(root, own, signal, { keys: help, target: this.#target });
+    hub.keyboard.attach(root, gridKeys(this), signal, { keys: KEYS, target: this.#target });
     signal.addEventListener("abort", () => hub.objects.want(this.panel.panelId, [], 0));
     hub.ui.frame(root, signal);
     hub.store.step.value = this.#step;
     signal.addEventListener("abort", () => {
       if (hub.store.step.peek() === this.#step) hub.store.step.value = null;
     });
-    mountDrawer(this.panel, this);
+    mountDrawer(this.panel, this.scroller);
     this.panel.onConfig(({ tilePx, caption, objects }) => {
       this.#caption = caption ?? null;
       this.#objects = objects ?? true;
@@ -331,7 +327,9 @@ export class Grid {
   }
 
   #measure(): void {
-    const { clientHeight } = this.scroller;
+    const { clientWidth, clientHeight } = this.scroller;
+    // Hidden for a moment, as by another tab or a change of theme: it must come back as it was left.
+    if (clientWidth === 0 || clientHeight === 0) return;
     const before = this.geometry;
     const first = geo.visibleSpan(before, this.#top).from;
     const inSight = this.focused >= first && this.focused <= geo.visibleSpan(before, this.#top).to;
@@ -448,13 +446,14 @@ export class Grid {
       resize: (px) => this.resize(px),
       setCaption: (column) => this.#setCaption(column),
       objects: this.#objects,
-      toggleObjects: () => this.#toggleObjects(),
+      toggleObjects: () => this.toggleObjects(),
       sort: (sort) => this.#sort(sort),
       group: (column) => this.#group(column),
     });
   }
 
-  #toggleObjects(): boolean {
+  /** False where there are none, so that the key is not taken. */
+  toggleObjects(): boolean {
     if (this.panel.hub.store.state.peek()?.objects == null) return false;
     this.#objects = !this.#objects;
     this.panel.configure("objects", this.#objects);

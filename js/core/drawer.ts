@@ -1,15 +1,22 @@
-/** An inspector inside the panel, for notebooks that show no other: I must never do nothing. */
-import type { Fix } from "./panel.js";
+/** An inspector inside a list, for notebooks that show no other: Enter must never do nothing. */
+import type { Panel } from "./panel.js";
 
-export function mountDrawer(fix: Fix): void {
-  const { hub, root, panelId, embedded, signal } = fix.panel;
+/**
+ * Opens over `panel` what is inspected there, while no other inspector is in sight.
+ *
+ * `scroller` has the keyboard again once it is closed.
+ */
+export function mountDrawer<Config>(
+  { hub, root, panelId, embedded, signal }: Panel<Config>,
+  scroller: HTMLElement,
+): void {
   if (embedded) return;
   let open: AbortController | null = null;
   let before: number | null = null;
 
   const close = (): void => {
     hub.store.inspected.value = null;
-    fix.scroller.focus({ preventScroll: true });
+    scroller.focus({ preventScroll: true });
   };
   const show = (): void => {
     const ending = new AbortController();
