@@ -85,12 +85,14 @@ demo: $(STAMPS)/demo dataide/static/sources.txt
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir='$(DEMO_DIR)' \
 		--LabApp.default_url=/lab/tree/$(NOTEBOOK) $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(DEMO_ARGS)
 
-# Several at once, but one with a browser alone. Of tests that were asked for by name some files may have none.
+# Several files at once, of those with a browser two: they wait more than they compute. Threads of one matrix product wait
+# for each other awake, so each test has one. Of tests that were asked for by name some files may have none.
 SOME := $(if $(TEST_ARGS),|| test $$? = 5)
 AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile
+test-unit test-duckdb15: export OPENBLAS_NUM_THREADS := 1
 test: setup-ml test-js test-duckdb15 test-unit
 	scripts/ensure_chromium $(BIN)/playwright
-	$(BIN)/python -m pytest --ignore=tests/unit $(TEST_ARGS) $(SOME)
+	$(BIN)/python -m pytest --ignore=tests/unit --numprocesses auto --maxprocesses 2 --dist loadfile --durations=30 $(TEST_ARGS) $(SOME)
 
 test-js: setup
 	$(NODE_MODULE) node_modules/vitest/vitest.mjs run

@@ -9,12 +9,16 @@ prototype of the same marks; `estimate_off` how far estimated precision and reca
 in the mean.
 
 Rounds are timed with random vectors of 256 numbers and 60 marks: wall seconds, the fastest of five, and CPU seconds.
+"session" is the same in a session, from ten new marks to the first page of the ranking and of what to ask, as a panel
+does it; the marks are written to the file, the head is learned in a process of its own, and its CPU counts. "first" is
+the first round after a panel was made, which has warmed up what a round needs; "cold" the same without.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +40,8 @@ LIMITS = {
     "patch128_under_prototype": 0.01,
     "round_100000_s": 0.3,
     "round_1000000_s": 2.0,
+    "session_100000_s": 0.3,
+    "session_1000000_s": 2.0,
 }
 
 
@@ -69,6 +75,8 @@ def measure() -> dict[str, Any]:
     for count in (100_000, 1_000_000):
         wall, cpu = timed(count)
         figures |= {f"round_{count}_s": round(wall, 3), f"round_{count}_cpu_s": round(cpu, 3)}
+    for count in (100_000, 1_000_000):
+        figures |= {f"session_{count}_{name}": round(value, 3) for name, value in in_session(count).items()}
     return {**figures, "limits": {name: limit for name, limit in LIMITS.items() if name in figures}}
 
 
@@ -147,6 +155,70 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
     """The mean over the positives of the precision at each."""
     hits = truth[np.argsort(-scores, kind="stable")]
     return float((np.cumsum(hits)[hits] / (np.flatnonzero(hits) + 1)).mean())
+
+
+def in_session(count: int, rounds: int = 7) -> dict[str, float]:
+    """Wall and CPU seconds from ten marks to a ranking, in a session file; the fastest, and its parts."""
+    import dataide as di
+
+    with tempfile.TemporaryDirectory(prefix="dataide-autotag-") as folder:
+        path = Path(folder) / "made.duckdb"
+        with di.open(path) as session:
+            _fill(session, count)
+        with di.open(path) as session:
+            tagger = session.autotag("cold")
+            tagger.put("positive", np.arange(30))
+            began = time.perf_counter()
+            tagger.round()
+            cold = time.perf_counter() - began
+        with di.open(path) as session:
+            tagger = session.autotag("two")
+            tagger._warm()  # as a panel does on a thread while the first samples are looked at
+            times: list[tuple[float, float, float]] = []
+            for number in range(rounds):
+                nos = np.arange(10 * number, 10 * number + 10)
+                wall, cpu = time.perf_counter(), _cpu_s(tagger)
+                tagger.put("positive", nos[:5])
+                tagger.put("negative", nos[5:])
+                marked = time.perf_counter()
+                found = tagger.round()
+                assert len(found.order[:60]) == len(tagger.asked(60, found)[0]) == 60
+                ended = time.perf_counter()
+                times.append((ended - wall, marked - wall, _cpu_s(tagger) - cpu))
+    fastest = min(times[1:])
+    return {"s": fastest[0], "marking_s": fastest[1], "cpu_s": fastest[2], "first_s": times[0][0], "cold_s": cold}
+
+
+def _fill(session: Any, count: int) -> None:
+    from dataide.storage import vectors
+
+    random = np.random.default_rng(0)
+    database = session.context.database
+    with database.write() as cursor:
+        cursor.register("numbers", {"no": np.arange(count, dtype=np.uint32)})
+        cursor.execute(
+            "INSERT INTO data.sample (sample_no, sample_id, media, label, added_at) "
+            "SELECT no, 's' || no, '', 'made', now()::TIMESTAMP FROM numbers"
+        ).fetchall()
+        cursor.unregister("numbers")
+        into = vectors.create(cursor, "made", "1", 256)
+    for start in range(0, count, 50_000):
+        nos = np.arange(start, min(start + 50_000, count), dtype=np.uint32)
+        rows = random.standard_normal((len(nos), 256), np.float32) + 0.5
+        with database.write() as cursor:
+            vectors.store(cursor, into, nos, np.ones(len(nos), np.uint32), rows)
+
+
+def _cpu_s(tagger: Any) -> float:
+    """CPU seconds of this process and of the one that learns."""
+    from dataide.find.tag_process import Learning
+
+    computing = Learning.of(tagger.context)._computing
+    stat = Path(f"/proc/{computing.pid}/stat") if computing is not None else Path()
+    if not stat.is_file():
+        return time.process_time()
+    ticks = stat.read_text().rpartition(")")[2].split()[11:13]
+    return time.process_time() + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(count: int) -> tuple[float, float]:

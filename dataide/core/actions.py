@@ -351,8 +351,10 @@ def _name(given: object, what: str) -> str:
     name = given.strip()
     if not name:
         raise ActionError(f"A {what} needs at least one letter.")
-    if len(name) > LONGEST_NAME or "\0" in name:
-        raise ActionError(f"A {what} has at most {LONGEST_NAME} characters.")
+    if "\0" in name:
+        raise ActionError(f"A {what} has no zero character.", hint="Leave the character \\0 out.")
+    if len(name) > LONGEST_NAME:
+        raise ActionError(f"A {what} has at most {LONGEST_NAME} characters, and this has {len(name):,}.")
     return name
 
 

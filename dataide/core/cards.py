@@ -81,6 +81,7 @@ def cards(database: Database, nos: Sequence[int], caption: str | None = None) ->
     Raises:
         UnknownColumn: there is no such column.
     """
+    nos = [no for no in nos if 0 <= no < database.sample_count]
     if not nos:
         return []
     columns = database.columns()

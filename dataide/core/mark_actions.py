@@ -126,7 +126,9 @@ def from_wire(verb: str, arguments: Mapping[str, Any]) -> Action | None:
     if verb == "mark":
         return Mark(arguments["tag"], arguments["sign"], arguments.get("embedding"))
     if verb != "autotag":
-        return None
+        from dataide.core import object_mark_actions  # needs the base of all actions, as this module does
+
+        return object_mark_actions.from_wire(verb, arguments)
     changed = {name: int(arguments[name]) for name in ("tagged", "taken_back") if name in arguments}
     return Autotag(
         arguments["tag"], str(arguments["head"]), str(arguments["embedding"]), float(arguments["threshold"]),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dataide.storage.database import Cursor, Database
 
 VERBS = ("add_objects", "move_objects", "relabel_objects", "delete_objects")
+# A mask that is moved is unpacked, a byte for each pixel.
+MOST_PIXELS = 1 << 28
 _NONE: Any = np.empty(0, np.uint32)
 
 
@@ -64,7 +66,7 @@ class RelabelObjects(ObjectAction):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.label is not None:
-            object.__setattr__(self, "label", _label(self.label))
+            object.__setattr__(self, "label", checked_label(self.label))
 
     def apply(self, cursor: Cursor, event: int, columns: Mapping[str, str]) -> int:
         with objects_journal.targeted(cursor, self.objects):
@@ -274,6 +276,13 @@ def _moved(place: Mapping[str, Any], box: Sequence[float]) -> dict[str, Any]:
     ]
     after["mask_runs"], after["mask_height_px"] = place["mask_runs"], place["mask_height_px"]
     if known and place["mask_runs"] and place["mask_height_px"]:
+        total = sum(place["mask_runs"])
+        if total > MOST_PIXELS or total % place["mask_height_px"]:
+            raise ActionError(
+                f"The mask of this object has {total:,} pixels, {place['mask_height_px']:,} to a column, and cannot be "
+                "moved.",
+                hint="Delete the object, and add one with another mask: session.objects.add({…}).",
+            )
         mask = masks.decoded(np.asarray(place["mask_runs"]), place["mask_height_px"])
         runs = masks.encoded(masks.placed(mask, (before[0], before[1], before[2], before[3]), tuple(box)))  # type: ignore[arg-type]
         after["mask_runs"], after["area_px"] = runs.tolist(), float(masks.area(runs))
@@ -293,10 +302,20 @@ def _table(lot: objects.Lot | None) -> pa.Table:
     return lot.table
 
 
-def _label(given: object) -> str:
+def checked_label(given: object) -> str:
+    """A label that somebody gives to objects, without the spaces around it.
+
+    Raises:
+        ActionError: it is empty, too long, or has a character that no text has.
+    """
     name = (given if isinstance(given, str) else str(given)).strip()
     if not name or len(name) > LONGEST_NAME or "\0" in name:
-        raise ActionError(f"A label has 1 to {LONGEST_NAME} characters.")
+        raise ActionError(
+            f"A label has 1 to {LONGEST_NAME} characters, and this has {len(name):,}."
+            if "\0" not in name
+            else "A label has no zero character.",
+            hint="None takes the label away.",
+        )
     return name
 
 

@@ -48,11 +48,12 @@ class Of:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Keeps these objects, the most similar first, with their similarities as a column."""
+    """Keeps these objects, the most similar first, with their similarities (or other scores) as a column."""
 
     nos: NDArray[np.uint32]
     similarity: NDArray[np.float32]
     sentence: str
+    column: str = "similarity"
 
 
 Step = Where | OrderBy | Take | Shuffle | Among | Of | Ranked
@@ -131,9 +132,11 @@ class ObjectView(Frames):
         """Orders by columns; "-area_px" begins with the highest, and no value comes last."""
         return self._with(ordered_by(columns, descending, self.columns, "area_px"))
 
-    def ranked(self, nos: NDArray[np.uint32], similarity: NDArray[np.float32], sentence: str) -> Self:
-        """Keeps the objects with these numbers, the most similar first, with a column `similarity`."""
-        return self._with(Ranked(np.asarray(nos, np.uint32), np.asarray(similarity, np.float32), sentence))
+    def ranked(
+        self, nos: NDArray[np.uint32], similarity: NDArray[np.float32], sentence: str, column: str = "similarity"
+    ) -> Self:
+        """Keeps the objects with these numbers, the most similar first, with a column `similarity`, or named else."""
+        return self._with(Ranked(np.asarray(nos, np.uint32), np.asarray(similarity, np.float32), sentence, column))
 
     def take(self, count: int) -> Self:
         """Keeps the first `count` objects."""
@@ -226,8 +229,7 @@ class ObjectView(Frames):
     @property
     def columns(self) -> dict[str, str]:
         """Name and SQL type of each column."""
-        ranked = any(isinstance(step, Ranked) for step in self._steps)
-        return object_tables.COLUMNS | ({"similarity": "FLOAT"} if ranked else {})
+        return object_tables.COLUMNS | {step.column: "FLOAT" for step in self._steps if isinstance(step, Ranked)}
 
     @property
     def sql(self) -> str:
@@ -306,7 +308,7 @@ class ObjectView(Frames):
                 case Of(view):
                     query.among("sample_no", view.nos(), database)
                 case Ranked():
-                    query.ranked(step.nos, step.similarity)
+                    query.ranked(step.nos, step.similarity, step.column)
         return query
 
     def _described(self) -> str:

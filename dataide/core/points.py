@@ -20,7 +20,7 @@ from .gaps import Form, shortest
 from .gesture import Differing, inside_ring, ring_of
 from .plot_files import STEPS, DamagedPlot, PlotFile, arranged, scrambled, steps
 from .region import inside_box, inside_polygon
-from .touched import Touched
+from .touched import Touched, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,15 +329,15 @@ class Places:
             return self._object_maps[1]
 
     def _of_objects(self, projection: Projection) -> ObjectPoints:
-        """The points of a map of objects, read again after each decision: one may have been deleted."""
+        """The points of a map of objects, read again after each decision about objects: one may have been deleted."""
         from .object_points import ObjectPoints
 
-        revision = self._database.revision
+        version = versions(self._database).of(["objects"])
         known = self._objects.get(projection.name)
-        if known is None or known[0] != revision:
+        if known is None or known[0] != version:
             made = ObjectPoints.read(self._database, projection.name)
             kept = made if known is None or known[1].places != made.places else known[1]
-            known = self._objects[projection.name] = (revision, kept)
+            known = self._objects[projection.name] = (version, kept)
             while len(self._objects) > 2:
                 self._objects.pop(next(iter(self._objects)))
         return known[1]
@@ -367,7 +367,7 @@ class Places:
                 return projection
         raise DataideError(
             f"There is no projection '{name}'.",
-            hint=did_you_mean(name, [projection.name for projection in projections]),
+            hint=did_you_mean(name, [projection.name for projection in [*self.projections(), *self.object_maps()]]),
             code="unknown_projection",
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dataide.core.object_actions import MoveObjects, ObjectAction, things
 from dataide.errors import ActionError
-from dataide.storage import findings, issues, objects_journal
+from dataide.storage import findings, issues, objects_journal, standing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,14 +59,17 @@ class RepairObjects(ObjectAction):
 
 def accept(cursor: Cursor, event: int, kind: str) -> int:
     """Does what open issues of one kind propose for objects of the samples of `temp.target`; says of how many."""
-    found = findings.proposed(cursor, kind)
-    if not len(found["object_no"]):
-        return 0
-    texts = [[str(one) for one in found[name].tolist()] for name in ("act", "label")]
-    count = mend(cursor, event, found["object_no"], texts[0], found["box"], texts[1])
-    if count:
-        findings.answer(cursor, event, kind, issues.answer_sql())
-    return count
+    with standing.of_target(cursor, kind) as has_findings:
+        if not has_findings:
+            return 0
+        found = findings.proposed(cursor)
+        if not len(found["object_no"]):
+            return 0
+        texts = [[str(one) for one in found[name].tolist()] for name in ("act", "label")]
+        count = mend(cursor, event, found["object_no"], texts[0], found["box"], texts[1])
+        if count:
+            findings.answer(cursor, event, kind, issues.answer_sql())
+        return count
 
 
 def mend(
@@ -79,24 +82,23 @@ def mend(
 ) -> int:
     """Carries repairs out, inside the caller's transaction; says how many objects changed."""
     kinds = np.asarray(act, object)
-    gone = np.unique(objects[kinds == "delete"])
-    kept = ~np.isin(objects, gone)
-    if len(gone):
-        findings.delete(cursor, event, gone)
-    rows = _firsts(objects, kept & (kinds == "relabel"))
-    if len(rows):
-        findings.relabel(cursor, event, objects[rows], [labels[row] for row in rows.tolist()])
+    each = np.unique(objects)
+    gone = np.isin(each, objects[kinds == "delete"])
+    kept = ~np.isin(objects, each[gone])
+    named: list[str | None] = [None] * len(each)
+    for row in _firsts(objects, kept & (kinds == "relabel")):
+        named[np.searchsorted(each, objects[row])] = labels[row]
+    places: list[str | None] = [None] * len(each)
     rows = _firsts(objects, kept & (kinds == "box"))
     if len(rows):
         action = MoveObjects(objects[rows], boxes[rows])  # which looks at what a box must be
         wanted = dict(zip(action.objects.tolist(), map(tuple, action.boxes.tolist()), strict=True))
         with objects_journal.targeted(cursor, action.objects):
-            moved = {
-                place["object_no"]: json.dumps(action.moved(place, wanted[place["object_no"]]))
-                for place in objects_journal.places(cursor)
-            }
-            if moved:
-                objects_journal.move(cursor, event, list(moved), list(moved.values()))
+            for place in objects_journal.places(cursor):
+                no = place["object_no"]
+                places[int(np.searchsorted(each, no))] = json.dumps(action.moved(place, wanted[no]))
+    if len(each):
+        findings.note(cursor, event, each, gone, named, places)
     return findings.settle(cursor, event)
 
 

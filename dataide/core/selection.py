@@ -146,6 +146,19 @@ class Selection:
         self._changes.notify("selection")
         return chosen
 
+    def renew(self, source: str = "") -> int:
+        """The same samples mean something else now (other objects of theirs): another version, which panels are told.
+
+        Returns:
+            The new version.
+        """
+        with self._lock:
+            self.source, self.gesture = source, None
+            self.version += 1
+            version = self.version
+        self._changes.notify("selection")
+        return version
+
     def clear(self, source: str = "") -> None:
         """Selects nothing."""
         self.combine(np.zeros(0, dtype=bool), "replace", source)

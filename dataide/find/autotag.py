@@ -17,6 +17,7 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -123,24 +124,23 @@ class Ranking:
         scores: float32, N: for every sample; 0 where there is no usable vector.
         ask: int64: the rows to ask about next, the most useful mixed with the best.
         why: for each of them "near", "best" or "spread".
-        best: the estimate at the threshold with the best estimated F1.
+        curve: counts and estimates by score, for whoever draws all thresholds at once.
     """
 
     head: Head
     scores: Floats
     ask: Rows
     why: list[str]
-    best: Estimate
-    _curve: Curve = field(repr=False)
+    curve: Curve = field(repr=False)
+
+    @cached_property
+    def best(self) -> Estimate:
+        """The estimate at the threshold with the best estimated F1."""
+        return self.curve.at(self.curve.threshold())
 
     def at(self, threshold: float) -> Estimate:
         """The estimate at another threshold: for a handle that is dragged, without touching the samples again."""
-        return self._curve.at(threshold)
-
-    @property
-    def curve(self) -> Curve:
-        """Counts and estimates by score, for whoever draws all thresholds at once."""
-        return self._curve
+        return self.curve.at(threshold)
 
 
 def more(
@@ -155,7 +155,7 @@ def more(
         free: bool, N: which may be asked about; the marks should not.
         seed: of what is drawn.
     """
-    return _ask(vectors, ranking.scores, free & (ranking.scores > 0), ranking.best, count, seed)
+    return _ask(vectors, ranking.scores, free & (ranking.scores > 0), ranking.curve, count, seed)
 
 
 def rank(
@@ -170,6 +170,7 @@ def rank(
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
     learn: Callable[[Wide, Wide, Background, Rows, Floats, int], Learned] = learned,
+    things: str = "samples",
 ) -> Ranking:
     """Learns from marks, scores every sample, and says what to ask next; see the module for the method.
 
@@ -184,6 +185,7 @@ def rank(
         seed: of what is drawn.
         stop: asked between blocks.
         learn: `tag_learning.learned`, or who does the same in another process.
+        things: what the rows are of, for sentences.
 
     Returns:
         A `Ranking`.
@@ -209,10 +211,9 @@ def rank(
     free = np.isfinite(raw) if among is None else np.isfinite(raw) & among
     told = free.copy()
     free[marks] = False
-    curve = Curve.of(scores, told, marks, truth, out, trusted, (slope, offset), seed)
-    best = curve.at(curve.threshold())
-    asked, why = _ask(vectors, scores, free, best, ask, seed)
-    return Ranking(head, scores, asked, why, best, curve)
+    curve = Curve.of(scores, told, marks, truth, out, trusted, (slope, offset), seed, things)
+    asked, why = _ask(vectors, scores, free, curve, ask, seed)
+    return Ranking(head, scores, asked, why, curve)
 
 
 def _marks(
@@ -260,7 +261,7 @@ def _prototype(vectors: Floats | UnitRows, positives: Rows, negatives: Rows, sto
 
 
 def _ask(
-    vectors: Floats | UnitRows, scores: Floats, free: NDArray[np.bool_], best: Estimate, ask: int, seed: int
+    vectors: Floats | UnitRows, scores: Floats, free: NDArray[np.bool_], curve: Curve, ask: int, seed: int
 ) -> tuple[Rows, list[str]]:
     """What to ask next: two fifths the best there are, two fifths near the threshold and unlike each other, and the
     rest spread over ranks around it, so that estimates do not rest on one place."""
@@ -269,12 +270,13 @@ def _ask(
     if ask <= 0:
         return np.empty(0, np.int64), []
     random = np.random.default_rng((seed, len(left)))
+    threshold = curve.threshold()
     values = scores[left]
     n_best = (2 * ask + 4) // 5
     n_near = min((2 * ask + 4) // 5, ask - n_best)
     order = _first(-values, n_best)
     chosen, why = [int(left[i]) for i in order], ["best"] * len(order)
-    close = np.abs(values - np.float32(best.threshold))
+    close = np.abs(values - np.float32(threshold))
     close[order] = np.inf
     nearest = left[_first(close, min(len(left) - len(order), 30 * n_near))]
     for row in _apart(np.asarray(vectors[nearest], np.float32), n_near):
@@ -284,7 +286,7 @@ def _ask(
     # Ranks from half of what is taken to the last, each power of two as likely as the next.
     drawn = random.integers(0, len(left), _SPREAD_OVER) if len(left) > _SPREAD_OVER else np.arange(len(left))
     among = left[drawn[np.argsort(-values[drawn], kind="stable")]]
-    start = min(max(best.count / 2 / len(left), 1 / len(among)), 1.0)
+    start = min(max(curve.taken(threshold) / 2 / len(left), 1 / len(among)), 1.0)
     ranks = (start ** random.random(8 * ask) * len(among)).astype(np.int64)
     for row in among[np.minimum(ranks, len(among) - 1)].tolist():
         if len(chosen) >= ask:

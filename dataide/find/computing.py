@@ -51,7 +51,7 @@ class Computing:
         """One of the functions of `find.tasks`: the arrays that it gives, and what else it says.
 
         Args:
-            function: its name.
+            function: its name, or "module:name" of a function of another room.
             arguments: plain values.
             arrays: for this call, beside the kept ones.
             say: hears now and then what is being done.

@@ -10,6 +10,7 @@ It lies in `NAME.cache/index/` and may be deleted at any time. Vectors that came
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -237,6 +238,12 @@ def _build(job: Job[IndexReport], database: Database, known: Embedding) -> Index
         job.advance(min(done, total), total, "indexing")
         if job.cancelled:
             return IndexReport(known.name, 0, 0.0, 0, 0, 0.0, time.monotonic() - began, 0.0, 0.0, cancelled=True)
+    if not done:
+        raise ModelError(
+            f"All vectors of {known.name!r} are zero, so nothing is near anything.",
+            hint=f"session.vectors({known.name!r}).to_numpy() shows them; embed with another model.",
+            code="no_vectors",
+        )
     job.advance(total, total, "measuring what it finds")
     recall, queries, exact_ms, index_ms = _measured(index, parts, total)
     path = _path(database, known)
@@ -321,7 +328,9 @@ def _index_of(database: Database, known: Embedding) -> Opened:
             of_session[known.number] = opened
         stamp = vectors.stamp(database, known)
         if stamp != opened.stamp:
+            opened = copy.copy(opened)  # another thread may be searching in the one that is there
             opened.refresh(database, known, stamp)
+            of_session[known.number] = opened
     if len(opened.new) > MOST_NEW * max(opened.count, 1):
         raise ModelError(
             f"{len(opened.new):,} vectors of {known.name!r} came or changed after its index was built of "

@@ -11,6 +11,7 @@ import numpy as np
 
 from dataide.core.predicate import column_named
 from dataide.errors import ImportProblem, UnknownSample
+from dataide.find.projection import check_name
 from dataide.storage import points
 from dataide.storage.query import nos_of
 from dataide.storage.samples import ascending
@@ -80,6 +81,7 @@ def add_projection(
         raise ImportProblem(f"{name!r} is no name of a map.", hint="session.add_projection('mine', x='x', y='y')")
     database = context.database
     check_writable(database)
+    check_name(database, name)
     if isinstance(x, str) != isinstance(y, str):
         raise ImportProblem("x and y are either two columns or two arrays.", hint="x='umap_x', y='umap_y'")
     if isinstance(x, str) and isinstance(y, str):

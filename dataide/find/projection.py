@@ -25,7 +25,7 @@ from dataide.find.neighbours import require
 from dataide.inference import contract
 from dataide.inference.job import Job, Progress
 from dataide.inference.process import Child, cores
-from dataide.storage import points, vectors
+from dataide.storage import object_vectors, points, vectors
 from dataide.storage.samples import ascending
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def project(
         ModelError: unknown method or embedding, no vectors, or umap-learn is missing.
     """
     vectors.check_writable(database)
+    check_name(database, name)
     known = require(database, embedding)
     wanted = ascending(np.asarray(nos, np.uint32))
     there = None if refit else points.projection(database, name or f"{embedding}/umap")
@@ -149,6 +150,18 @@ def project(
     if progress is not None:
         job.watch(progress)
     return job
+
+
+def check_name(database: Database, name: str | None) -> None:
+    """Refuses to call a map of samples what a map of objects is called: panels ask for maps by their names.
+
+    Raises:
+        ModelError: there is a map of objects of this name.
+    """
+    if name is not None and any(one[1] == name for one in object_vectors.maps(database)):
+        raise ModelError(
+            f"There is a map {name!r} of objects already.", hint="Give this one another name.", code="map_name"
+        )
 
 
 def _choose(method: str, count: int, joins: bool) -> tuple[str, str | None]:

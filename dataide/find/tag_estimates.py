@@ -7,7 +7,8 @@ of these probabilities over all samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from dataide.find.tag_learning import Floats, Rows, Wide, blocks, counts_of
 
 _BINS = 512
+_MIDDLE = (np.arange(_BINS) + 0.5) / _BINS
 _REPEATS = 200
 _ENOUGH_EACH, _ENOUGH = 8, 30
 
@@ -50,15 +52,21 @@ class Curve:
 
     Attributes:
         counts: samples in each bin of [0, 1] without the marks; yes, no: the marks there.
-        worth: R x bins, the probability of the tag; the first row is the estimate itself.
+        marks: how many were held out.
+        enough: whether they suffice for ranges.
+        things: what is counted, for sentences.
     """
 
     counts: Wide
     yes: Wide
     no: Wide
-    worth: Wide
     marks: int
     enough: bool
+    things: str
+    _out: Wide | None = field(repr=False)
+    _truth: Wide = field(repr=False)
+    _calibrated: tuple[float, float]
+    _seed: int
 
     @classmethod
     def of(
@@ -71,6 +79,7 @@ class Curve:
         trusted: NDArray[np.bool_],
         calibrated: tuple[float, float],
         seed: int,
+        things: str = "samples",
     ) -> Curve:
         inside = told[marks]
         where = _bins(scores[marks])
@@ -81,27 +90,47 @@ class Curve:
             held = scores[part] if told[part].all() else scores[part][told[part]]
             counts += np.bincount(_bins(held), minlength=_BINS)
         counts -= yes + no
-        middle = (np.arange(_BINS) + 0.5) / _BINS
-        worth = middle[None, :]
         held_marks = int(np.count_nonzero(trusted)) if out is not None else 0
         enough = held_marks >= _ENOUGH and min(counts_of(truth[trusted])) >= _ENOUGH_EACH
-        if out is not None:
-            random = np.random.default_rng(seed)
-            # Bayesian bootstrap (Rubin 1981): no resampling lacks one of the kinds. Twice as wide, as marks that
-            # were held out from each other were still chosen by one another.
-            weights = random.dirichlet(np.full(held_marks, 0.5), _REPEATS) * held_marks
-            slope, offset = _platt(out[trusted], truth[trusted], weights)
-            # A bin's log odds under the calibration, back to widths of the background, and forth under another.
-            width = (np.log(middle / (1 - middle)) - calibrated[1]) / calibrated[0]
-            odds = np.maximum(slope, 0)[:, None] * width + offset[:, None]
-            worth = np.concatenate([worth, 1 / (1 + np.exp(-np.clip(odds, -30, 30)))])
-        return cls(counts, yes, no, worth, held_marks, enough)
+        return cls(
+            counts,
+            yes,
+            no,
+            held_marks,
+            enough,
+            things,
+            None if out is None else out[trusted],
+            truth[trusted],
+            calibrated,
+            seed,
+        )
+
+    @cached_property
+    def worth(self) -> Wide:
+        """R x bins, the probability of the tag; the first row is the estimate itself. Made when it is asked for: an
+        order, and what to ask next, need no ranges."""
+        if self._out is None:
+            return _MIDDLE[None, :]
+        random = np.random.default_rng(self._seed)
+        # Bayesian bootstrap (Rubin 1981): no resampling lacks one of the kinds. Twice as wide, as marks that
+        # were held out from each other were still chosen by one another.
+        weights = random.dirichlet(np.full(self.marks, 0.5), _REPEATS) * self.marks
+        slope, offset = _platt(self._out, self._truth, weights)
+        # A bin's log odds under the calibration, back to widths of the background, and forth under another.
+        width = (np.log(_MIDDLE / (1 - _MIDDLE)) - self._calibrated[1]) / self._calibrated[0]
+        odds = np.maximum(slope, 0)[:, None] * width + offset[:, None]
+        return np.concatenate([_MIDDLE[None, :], 1 / (1 + np.exp(-np.clip(odds, -30, 30)))])
 
     def threshold(self) -> float:
         """Where the expected F1 is best (Lipton, Elkan and Naryanaswamy 2014)."""
-        right = np.cumsum((self.worth[0] * self.counts + self.yes)[::-1])[::-1]
+        right = np.cumsum((_MIDDLE * self.counts + self.yes)[::-1])[::-1]
         taken = np.cumsum((self.counts + self.yes + self.no)[::-1])[::-1]
         return float(np.argmax(2 * right / np.maximum(taken + right[0], 1e-12)) / _BINS)
+
+    def taken(self, threshold: float) -> int:
+        """How many score at least the threshold."""
+        start = min(max(round(threshold * _BINS), 0), _BINS)
+        return int((self.counts + self.yes + self.no)[start:].sum())
 
     def steps(self, count: int = 128) -> dict[str, list[float] | list[int] | None]:
         """What each of `count` + 1 thresholds 0, 1 / count … 1 would give, for a handle that is dragged.
@@ -132,8 +161,8 @@ class Curve:
 
     def at(self, threshold: float) -> Estimate:
         start = min(max(round(threshold * _BINS), 0), _BINS)
-        count = int((self.counts + self.yes + self.no)[start:].sum())
-        taken = f"At {threshold:.2f}, {count:,} samples are taken"
+        count = self.taken(threshold)
+        taken = f"At {threshold:.2f}, {count:,} {self.things} are taken"
         if not self.enough:
             need = f"{_ENOUGH} with at least {_ENOUGH_EACH} of each kind are needed to estimate precision and recall"
             sentence = f"{taken}; too few marks to say how many of them are right ({self.marks} held out, {need})."

@@ -44,6 +44,11 @@ class UnitRows:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def same_as(self, other: UnitRows) -> bool:
+        """Whether these are the same vectors of the same: parts are replaced and never changed."""
+        same = len(self.parts) == len(other.parts) and all(a is b for a, b in zip(self.parts, other.parts, strict=True))
+        return same and np.array_equal(self.nos, other.nos)
+
     def __getitem__(self, rows: NDArray[np.integer]) -> Floats:
         """Some rows, by their positions."""
         wanted = np.asarray(rows, np.int64)

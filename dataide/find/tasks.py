@@ -6,6 +6,7 @@ Each is one algorithm of this room. They are loaded when they are first asked fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -170,3 +171,18 @@ TASKS: dict[str, Task] = {
     "labels": labels, "near_duplicates": near_duplicates, "boxes": boxes, "outliers": outliers, "suggest": suggest,
     "tag_head": tag_head,
 }  # fmt: skip
+
+
+def named(function: str) -> Task:
+    """One of `TASKS`, or, as "module:name", a function of another room that works the same way.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    module, _, name = function.partition(":")
+    if not name:
+        return TASKS[function]
+    if not module.startswith("dataide."):
+        raise KeyError(function)
+    found: Task = getattr(import_module(module), name)
+    return found

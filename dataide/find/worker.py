@@ -81,7 +81,7 @@ class Server:
         os._exit(0)  # the other side has closed or is gone
 
     def _answer(self, asked: Compute, body: bytearray) -> None:
-        from dataide.find.tasks import TASKS
+        from dataide.find.tasks import named
 
         def say(sentence: str) -> None:
             contract.write(self._outgoing, contract.Note(asked.request, asked.function, sentence))
@@ -92,7 +92,7 @@ class Server:
         began = time.monotonic()
         try:
             given = {**self._kept, **unpacked(asked.arrays, body)}
-            arrays, details = TASKS[asked.function](given, asked.arguments, say, stop)
+            arrays, details = named(asked.function)(given, asked.arguments, say, stop)
             entries, parts = contract.packed(arrays)
         except DataideError as error:
             self._fail(asked, error.code, error.message, error.hint)

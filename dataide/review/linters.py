@@ -88,7 +88,7 @@ def learn(
         LinterError: vectors that do not fit.
     """
     _check_vectors(table, vectors)
-    part = _drawn(table, seed)
+    part = drawn(table, seed)
     say(f"Sizes and shapes of {len(part):,} boxes.")
     known = sizes.learn_sizes(part, seed=seed, stop=stop)
     if stop():
@@ -198,7 +198,8 @@ def lint_one(
     return lint(objects(columns, samples, classes, vocabulary=vocabulary), known, vectors=vectors, own=own)
 
 
-def _drawn(table: Objects, seed: int) -> Objects:
+def drawn(table: Objects, seed: int = 0) -> Objects:
+    """The objects that `learn` looks at: all, or of many whole pictures at random; drawn again they are the same."""
     if len(table) <= LEARN_FROM:
         return table
     pictures = np.random.default_rng(seed).permutation(len(table.starts) - 1)

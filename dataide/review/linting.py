@@ -5,10 +5,11 @@ What is usual in a set (sizes, shapes, company) is learned once and kept with th
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from dataide.core.repairs import in_words
 from dataide.errors import DataideError, FilterError, did_you_mean
 from dataide.review import own_rules
 from dataide.review.findings import ACTS, NONE, SENTENCES, SEVERITIES, Finding
+from dataide.review.learning import Learn, here
 from dataide.review.lint_report import LintReport
 from dataide.review.linters import Known, Objects, learn, lint, objects
 from dataide.review.objects import LinterError
@@ -29,13 +31,12 @@ from dataide.storage import issues
 if TYPE_CHECKING:
     from dataide.core.context import Context
 
+_log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 Stop = Callable[[], bool]
 RulesLike = str | Rule | Sequence[str | Rule] | None
 
 KIND = "linter"
-# A first live look waits so long for what is usual; after that it goes without, and the next one has it.
-PATIENCE_S = 0.3
 # What is usual does not change by a few boxes more or less.
 _CHANGED = 0.1
 # A label by a slip of the keyboard is rare beside the right one.
@@ -58,6 +59,7 @@ def lint_session(
     *,
     among: ObjectView | None = None,
     vocabulary: Sequence[str] | None = None,
+    learn_by: Learn = here,
     say: Say = _silent,
     stop: Stop = _never,
 ) -> LintReport:
@@ -69,6 +71,7 @@ def lint_session(
         rules: names of rules, or rules of one's own, to keep to; None for all.
         among: only findings about these objects; the others of their pictures are still looked at.
         vocabulary: labels that are allowed; by default, for objects, those that came with a COCO file.
+        learn_by: learns what is usual where that is not known.
         say: told in a sentence what is being done.
         stop: asked now and then; what was found up to there comes back.
 
@@ -78,7 +81,7 @@ def lint_session(
     began = time.monotonic()
     own, wanted = _chosen(rules)
     say("reading objects")
-    known = Learned.of(context).now(say, stop)
+    known = Learned.of(context).now(learn_by, say, stop)
     columns, sizes, names = stored.object_columns(context.database, nos, known.classes)
     table = objects(columns, sizes, names, vocabulary=_allowed(context, vocabulary))
     about, all_names, looked = _samples(context, nos, names, vocabulary)
@@ -92,26 +95,41 @@ def lint_session(
     return LintReport(context, found, looked, len(table), time.monotonic() - began)
 
 
-def lint_sample(context: Context, no: int) -> list[Finding]:
+@dataclass(frozen=True)
+class Live:
+    """What rules say of one sample now.
+
+    Attributes:
+        findings: the most severe first.
+        learning: what is usual is still being learned, and rules that need it have said nothing: look again later.
+    """
+
+    findings: list[Finding]
+    learning: bool
+
+
+def lint_sample(context: Context, no: int, learn_by: Learn = here) -> Live:
     """Runs all rules over one sample's objects, as they are now: for every stroke while somebody annotates.
+
+    It waits for nothing: what is usual is learned in the background, and until then only rules that need nothing
+    learned say something.
 
     Args:
         context: the session's.
         no: number of the sample.
-
-    Returns:
-        Findings, the most severe first.
+        learn_by: learns what is usual where that is not known.
     """
-    known = Learned.of(context).at_hand(PATIENCE_S)
     chosen = np.array([no], np.uint32)
+    at_hand = Learned.of(context).at_hand(learn_by)
+    known = at_hand or learn(_nothing())
     columns, sizes, names = stored.object_columns(context.database, chosen, known.classes)
     if not len(columns["object_no"]):
-        return []
+        return Live([], False)
     table = objects(columns, sizes, names, vocabulary=_allowed(context, None))
     own = list(own_rules.RULES.values())
     broken, _ = _expressions(context, own, columns["object_no"], chosen)
     found = lint(table, known, own=own, broken=broken)
-    return sorted(found, key=lambda one: one.score)
+    return Live(sorted(found, key=lambda one: one.score), at_hand is None)
 
 
 class Learned:
@@ -138,7 +156,7 @@ class Learned:
         assert isinstance(kept, Learned)
         return kept
 
-    def now(self, say: Say = _silent, stop: Stop = _never) -> Known:
+    def now(self, learn_by: Learn = here, say: Say = _silent, stop: Stop = _never) -> Known:
         """As the objects are now; learned where they have changed."""
         with self._learning:
             version = stored.fingerprint(self._context.database)
@@ -146,17 +164,17 @@ class Learned:
                 if self._known is not None and self._version == version:
                     return self._known
             columns, sizes, names = stored.object_columns(self._context.database, None)
-            known = learn(objects(columns, sizes, names), say=say, stop=stop)
+            known = learn_by(objects(columns, sizes, names), say, stop)
             if not stop():
                 with self._lock:
                     self._known, self._version, self._count = known, version, len(columns["object_no"])
             return known
 
-    def at_hand(self, patience_s: float) -> Known:
-        """As good as known; where nothing is yet, it is learned in the background, and after a while this goes without.
+    def at_hand(self, learn_by: Learn = here) -> Known | None:
+        """As good as known; where nothing is yet, or much has changed, it is learned in the background.
 
-        Args:
-            patience_s: how long to wait for the first time.
+        Returns:
+            What was learned last; None before that.
         """
         with self._context.database.query("SELECT count(*) FROM data.object WHERE NOT removed AND NOT crowd") as cursor:
             count = int(cursor.fetchall()[0][0])
@@ -164,27 +182,35 @@ class Learned:
             known = self._known
             fresh = known is not None and abs(count - self._count) <= _CHANGED * self._count
             if not fresh and (self._thread is None or not self._thread.is_alive()) and not self._ended.is_set():
-                self._thread = threading.Thread(target=self._learn, name="dataide linters learn", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._learn, args=(learn_by, count), name="dataide linters learn", daemon=True
+                )
                 self._thread.start()
-            thread = self._thread
-        if known is None and thread is not None:
-            thread.join(patience_s)
-            with self._lock:
-                known = self._known
-        return known if known is not None else learn(_nothing())
+        return known
+
+    def settled(self, seconds: float) -> bool:
+        """Waits for what is being learned in the background; whether nothing is any more."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(seconds)
+        return thread is None or not thread.is_alive()
 
     def end(self) -> None:
         """Ends what is being learned; the session closes."""
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join(10)
+        self.settled(10)
 
-    def _learn(self) -> None:
+    def _learn(self, learn_by: Learn, count: int) -> None:
         try:
-            self.now(stop=self._ended.is_set)
-        except DataideError:
-            if not self._ended.is_set():
-                raise
+            self.now(learn_by, stop=self._ended.is_set)
+        except DataideError as error:
+            if self._ended.is_set():
+                return
+            # Live findings go without until the objects are others; a search tries again and says what is wrong.
+            _log.warning("What is usual could not be learned: %s", error)
+            with self._lock:
+                if self._known is None:
+                    self._known, self._count = learn(_nothing()), count
 
 
 def as_issues(report: LintReport) -> issues.Found:

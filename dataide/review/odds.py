@@ -58,7 +58,9 @@ def learn_odds(sound: np.ndarray, faulty: np.ndarray, *, share: float) -> Odds:
     for _ in range(20):
         chance = 1 / (1 + np.exp(-np.clip(rows @ weights, -30, 30)))
         slope = rows.T @ (mass * (target - chance)) - ridge @ weights
-        curve = (rows * (mass * np.maximum(chance * (1 - chance), 1e-6))[:, None]).T @ rows + ridge
+        # The product of a matrix with itself takes half the work.
+        weighed = rows * np.sqrt(mass * np.maximum(chance * (1 - chance), 1e-6))[:, None]
+        curve = weighed.T @ weighed + ridge
         move = np.linalg.solve(curve, slope)
         # A step too long would swing; two standard deviations of log odds are plenty.
         weights += move * min(1.0, 2.0 / max(float(np.abs(move).max()), 1e-12))

@@ -20,6 +20,10 @@ FIXED = {
     "issue": "SELECT s.sample_id, i.kind, i.score, i.is_issue, i.proposal, i.confidence, i.reason, i.group_no, "
     "i.state, r.revision FROM data.issue_now i JOIN data.sample s USING (sample_no) "
     "LEFT JOIN data.issue_search r USING (search_no)",
+    "finding": "SELECT s.sample_id, o.object_id, f.kind, f.rule, f.severity, f.score, f.message, f.act AS repair, "
+    f"{', '.join(f'f.{side}' for side in object_tables.BOX)}, f.label, p.object_id AS other_id, f.holds "
+    "FROM data.finding_now f JOIN data.sample s ON s.sample_no = f.sample_no "
+    "LEFT JOIN data.object o ON o.object_no = f.object_no LEFT JOIN data.object p ON p.object_no = f.other_no",
     "object": object_tables.DOCUMENTED,
     "object_label": object_tables.LABELS,
     "problem": "SELECT found_at, source, media, code, reason FROM data.problem",

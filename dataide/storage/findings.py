@@ -13,7 +13,7 @@ import numpy as np
 
 from dataide.storage import arrow_arrays, objects_journal
 from dataide.storage.database import registered
-from dataide.storage.object_tables import BOX
+from dataide.storage.object_tables import BOX, PLACE
 from dataide.storage.query import listed
 
 if TYPE_CHECKING:
@@ -112,19 +112,17 @@ def listing(database: Database, kind: str | None, states: Sequence[str]) -> pa.T
     )
 
 
-def proposed(cursor: Cursor, kind: str) -> dict[str, np.ndarray]:
-    """What open issues of the samples of `temp.target` propose to do to objects, the surest first; hints left out.
+def proposed(cursor: Cursor) -> dict[str, np.ndarray]:
+    """What open issues propose to do to objects, the surest first; hints left out. Inside `standing.of_target`.
 
     Returns:
         object_no (uint32), act and label (texts; "" for none), box (M x 4).
     """
     cursor.execute(
         f"SELECT f.object_no, f.act, coalesce(f.label, '') AS label, {', '.join(_filled(side) for side in BOX)} "
-        "FROM data.finding_now f JOIN data.issue_now i ON i.kind = f.kind AND i.sample_no = f.sample_no "
-        "JOIN temp.target t ON t.sample_no = f.sample_no WHERE f.kind = $kind AND i.is_issue AND i.state = 'open' "
-        f"AND f.holds AND f.object_no IS NOT NULL AND f.act IN {listed(list(ACTS))} AND f.severity <> 'hint' "
-        "ORDER BY f.score, f.object_no, f.rule",
-        {"kind": kind},
+        "FROM temp.standing_finding f JOIN temp.standing i ON i.sample_no = f.sample_no "
+        f"WHERE i.is_issue AND i.state = 'open' AND f.holds AND f.object_no IS NOT NULL "
+        f"AND f.act IN {listed(list(ACTS))} AND f.severity <> 'hint' ORDER BY f.score, f.object_no, f.rule"
     )
     found = cursor.fetchnumpy()
     box = np.stack([np.asarray(found[side], np.float64) for side in BOX], axis=1)
@@ -132,20 +130,45 @@ def proposed(cursor: Cursor, kind: str) -> dict[str, np.ndarray]:
             "box": box}  # fmt: skip
 
 
-def delete(cursor: Cursor, event: int, objects: np.ndarray) -> None:
-    """Notes that objects are taken away; `settle` does it."""
-    _note(cursor, event, objects, "removed", "'false', 'true'", "true")
+def note(
+    cursor: Cursor,
+    event: int,
+    objects: np.ndarray,
+    gone: np.ndarray,
+    labels: Sequence[str | None],
+    places: Sequence[str | None],
+) -> None:
+    """Notes what becomes of objects, in one statement; `settle` does it. What is so already is left out.
 
-
-def relabel(cursor: Cursor, event: int, objects: np.ndarray, labels: Sequence[str]) -> None:
-    """Notes that objects get other labels, each its own; `settle` does it."""
+    Args:
+        cursor: the cursor that `write()` gave.
+        event: its number.
+        objects: N numbers, each once.
+        gone: N bools: taken away.
+        labels: N new labels, None to keep it.
+        places: N new places as `objects_journal.move` takes them, None to stay.
+    """
     import pyarrow as pa
 
-    columns = {"object_no": arrow_arrays.numbers(objects, np.uint32), "label": arrow_arrays.text(list(labels))}
-    with registered(cursor, {"repairing": pa.table(columns)}):
+    repairing = pa.table(
+        {
+            "object_no": arrow_arrays.numbers(objects, np.uint32),
+            "gone": arrow_arrays.numbers(gone.astype(np.uint8), np.uint8),
+            "label": arrow_arrays.text(list(labels)),
+            "place": arrow_arrays.text(list(places)),
+        }
+    )
+    packed = ", ".join(f"{name} := o.{name}" for name in PLACE)
+    with registered(cursor, {"repairing": repairing}):
         cursor.execute(
-            "INSERT INTO data.object_change SELECT $event, o.object_no, 'label', o.label, r.label FROM data.object o "
-            "JOIN repairing r ON r.object_no = o.object_no WHERE NOT o.removed AND o.label IS DISTINCT FROM r.label",
+            "INSERT INTO data.object_change WITH known AS MATERIALIZED (SELECT o.object_no, o.label, r.label AS named, "
+            "r.gone, r.place, CASE WHEN r.place IS NOT NULL THEN "
+            f"CAST(to_json(struct_pack({packed})) AS VARCHAR) END AS stood "
+            "FROM data.object o JOIN repairing r ON r.object_no = o.object_no WHERE NOT o.removed) "
+            "SELECT $event, object_no, 'removed', 'false', 'true' FROM known WHERE gone = 1 "
+            "UNION ALL SELECT $event, object_no, 'label', label, named FROM known "
+            "WHERE named IS NOT NULL AND label IS DISTINCT FROM named "
+            "UNION ALL SELECT $event, object_no, 'place', stood, place FROM known WHERE place IS NOT NULL",
             {"event": event},
         ).fetchall()
 
@@ -157,8 +180,6 @@ def settle(cursor: Cursor, event: int) -> int:
     if count:
         objects_journal.restore(cursor, event, side="after")
         told = [event, objects_journal.FIELD]
-        cursor.execute("DELETE FROM data.alike WHERE event_no = ? AND field = ?", told).fetchall()
-        cursor.execute("DELETE FROM data.alike_sample WHERE event_no = ?", [event]).fetchall()
         cursor.execute("INSERT INTO data.alike VALUES (?, ?, 'as they were', 'repaired')", told).fetchall()
         cursor.execute(
             "INSERT INTO data.alike_sample SELECT DISTINCT c.event_no, o.sample_no FROM data.object_change c "
@@ -169,22 +190,15 @@ def settle(cursor: Cursor, event: int) -> int:
 
 
 def answer(cursor: Cursor, event: int, kind: str, template: str) -> None:
-    """Notes the issues of samples that an event repaired as accepted; `template` is the answer as SQL over `i`."""
+    """Notes the open issues of samples that an event repaired as accepted; `template` is the answer as SQL.
+
+    Inside `standing.of_target`, which knows how they stood before.
+    """
     cursor.execute(
-        f"INSERT INTO data.change_each SELECT $event, i.sample_no, 'issues', NULL, {template} FROM data.issue_now i "
-        "JOIN data.sample s ON s.sample_no = i.sample_no WHERE i.kind = $kind AND i.sample_no IN "
-        "(SELECT sample_no FROM data.alike_sample WHERE event_no = $event) AND i.state IN ('open', 'stale')",
+        f"INSERT INTO data.change_each SELECT $event, sample_no, 'issues', NULL, {template} FROM temp.standing "
+        "WHERE state = 'open' AND sample_no IN (SELECT sample_no FROM data.alike_sample WHERE event_no = $event)",
         {"event": event, "kind": kind, "state": "accepted"},
     ).fetchall()
-
-
-def _note(cursor: Cursor, event: int, objects: np.ndarray, field: str, sides: str, differs: str) -> None:
-    with registered(cursor, {"repairing": {"object_no": np.ascontiguousarray(objects, np.uint32)}}):
-        cursor.execute(
-            f"INSERT INTO data.object_change SELECT $event, o.object_no, '{field}', {sides} FROM data.object o "
-            f"SEMI JOIN repairing r ON r.object_no = o.object_no WHERE NOT o.removed AND {differs}",
-            {"event": event},
-        ).fetchall()
 
 
 def _filled(side: str) -> str:
@@ -261,3 +275,24 @@ def object_columns(
         value = np.asarray(found[key], np.float64)[first]
         sizes[name] = np.where(value > 0, value, np.nan)
     return columns, {"sample_no": of_sample, **sizes}, names
+
+
+def repairs(database: Database, kind: str) -> dict[str, np.ndarray]:
+    """What accepting would do to the objects of each sample, as far as it still holds; hints left out.
+
+    Returns:
+        sample_no (uint32), and how many of its objects would be deleted (`delete`), get another box (`box`) or another
+        label (`relabel`); one that is deleted counts for nothing else. int64, shape (samples,) each.
+    """
+    sql = (
+        'SELECT sample_no, count(*) FILTER (gone) AS "delete", count(*) FILTER (moved AND NOT gone) AS box, '
+        "count(*) FILTER (named AND NOT gone) AS relabel FROM (SELECT f.sample_no, f.object_no, "
+        "bool_or(f.act = 'delete') AS gone, bool_or(f.act = 'box') AS moved, "
+        "bool_or(f.act = 'relabel') AS named FROM data.finding_now f "
+        "WHERE f.kind = $kind AND f.holds AND f.object_no IS NOT NULL AND f.severity <> 'hint' "
+        f"AND f.act IN {listed(list(ACTS))} GROUP BY ALL) GROUP BY sample_no ORDER BY sample_no"
+    )
+    with database.query(sql, {"kind": kind}) as cursor:
+        found = cursor.fetchnumpy()
+    counts = {act: np.asarray(found[act], np.int64) for act in ACTS}
+    return {"sample_no": np.asarray(found["sample_no"], np.uint32), **counts}

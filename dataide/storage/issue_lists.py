@@ -26,6 +26,9 @@ GROUPED = frozenset({"near_duplicate", "leak"})
 BINS = 20
 NO_GROUP = -1
 UNKNOWN = 255
+# A file that somebody sent may hold numbers that are none: these are no suspicion.
+_SCORE = "CASE WHEN isfinite(i.score) THEN i.score ELSE 1 END"
+_CONFIDENCE = "CASE WHEN isfinite(i.confidence) THEN i.confidence END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,8 @@ def columns(database: Database, kind: str) -> Columns:
     else:
         changes = f"coalesce(i.proposal = '{EXCLUDE}' AND NOT i.excluded, false)" if kind in CURES else "false"
     sql = (
-        "SELECT i.sample_no, i.score, i.confidence IS NOT NULL AS confident, "
-        "CAST(coalesce(i.confidence, CASE WHEN i.proposal IS NULL THEN 0 ELSE 1 END) AS FLOAT) AS sure, "
+        f"SELECT i.sample_no, {_SCORE} AS score, i.confidence IS NOT NULL AS confident, "
+        f"CAST(coalesce({_CONFIDENCE}, CASE WHEN i.proposal IS NULL THEN 0 ELSE 1 END) AS FLOAT) AS sure, "
         "CAST(list_position($states, i.state) - 1 AS UTINYINT) AS state, "
         f"CAST(coalesce(i.group_no, {NO_GROUP}) AS BIGINT) AS group_no, "
         f"i.state = 'open' AND ({changes}) AS changes, "
@@ -213,7 +216,7 @@ def rows_of(
     inside = "ORDER BY i.proposal DESC, i.sample_no"
     few = f"QUALIFY row_number() OVER (PARTITION BY i.group_no {inside}) <= {int(most)}" if groups else ""
     sql = (
-        "SELECT i.sample_no, i.label, i.proposal, i.confidence, i.score, i.reason, i.group_no "
+        f"SELECT i.sample_no, i.label, i.proposal, {_CONFIDENCE}, {_SCORE}, i.reason, i.group_no "
         f"FROM data.issue i WHERE i.is_issue AND i.kind = $kind AND {column} IN ({wanted}) {few} {inside}"
     )
     with database.query(sql, {"kind": kind}) as cursor:

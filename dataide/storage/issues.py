@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dataide.storage import arrow_arrays, findings
+from dataide.storage import arrow_arrays, findings, standing
 from dataide.storage.database import registered
 from dataide.storage.query import listed
 
@@ -34,6 +34,7 @@ OBJECTS = "objects"
 CURES = {"label": "label", "near_duplicate": "excluded", "leak": "excluded", "linter": OBJECTS, "box": OBJECTS}
 KEEP, EXCLUDE = "keep", "exclude"
 NONE = -1
+_LAST_US = 253_402_300_800_000_000  # the year 10000
 
 _LISTED = (
     "s.sample_id, i.kind, i.score, i.is_issue, s.label, i.proposal, i.confidence, i.reason, i.group_no, i.state, "
@@ -167,9 +168,16 @@ def searches(database: Database) -> list[Search]:
     with database.query(sql) as cursor:
         rows = cursor.fetchall()
     return [
-        Search(number, kind, revision, fresh, samples, found, note, datetime.fromtimestamp(made_us / 1e6, UTC))
+        Search(number, kind, revision, fresh, samples, found, note, _moment(made_us))
         for number, kind, revision, fresh, samples, found, note, made_us in rows
     ]
+
+
+def _moment(epoch_us: int | None) -> datetime:
+    """A time of the file; the beginning of all times for one that Python has no word for."""
+    if epoch_us is None or not 0 <= epoch_us < _LAST_US:
+        epoch_us = 0
+    return datetime.fromtimestamp(epoch_us / 1e6, UTC)
 
 
 def store(
@@ -306,15 +314,12 @@ def accept(cursor: Cursor, event: int, kind: str) -> int:
 
     What was rejected, or is about an earlier picture or label, stays as it is.
     """
-    cure = CURES[kind]
-    given = {"kind": kind}
-    cursor.execute(
-        "CREATE OR REPLACE TEMP TABLE accepting AS SELECT i.sample_no, i.proposal, s.label, s.excluded, "
-        "s.media_revision FROM data.issue_now i JOIN temp.target t ON t.sample_no = i.sample_no "
-        "JOIN data.sample s ON s.sample_no = i.sample_no "
-        "WHERE i.kind = $kind AND i.state = 'open' AND i.proposal IS NOT NULL",
-        given,
-    ).fetchall()
+    with standing.of_target(cursor, kind):
+        return _accepted(cursor, event, kind, CURES[kind])
+
+
+def _accepted(cursor: Cursor, event: int, kind: str, cure: str) -> int:
+    accepting = "FROM temp.standing WHERE state = 'open' AND proposal IS NOT NULL"
     if cure == "label":
         differs, before, after = "label IS DISTINCT FROM proposal", "label", "proposal"
         update = "SET label = a.proposal"
@@ -323,28 +328,26 @@ def accept(cursor: Cursor, event: int, kind: str) -> int:
         update = "SET excluded = true"
     changed = _one(
         cursor,
-        f"INSERT INTO data.change_each SELECT $event, sample_no, '{cure}', {before}, {after} FROM temp.accepting "
-        f"WHERE {differs}",
+        f"INSERT INTO data.change_each SELECT $event, sample_no, '{cure}', {before}, {after} {accepting} AND {differs}",
         {"event": event},
     )
     if changed:
         label = "proposal" if cure == "label" else "label"
         answer = _ANSWER.format(picture="media_revision", label=label, findings="NULL")
         cursor.execute(
-            f"INSERT INTO data.change_each SELECT $event, sample_no, '{FIELD}', NULL, {answer} FROM temp.accepting",
+            f"INSERT INTO data.change_each SELECT $event, sample_no, '{FIELD}', NULL, {answer} {accepting}",
             {"event": event, "kind": kind, "state": "accepted"},
         ).fetchall()
         cursor.execute(
-            f"UPDATE data.sample {update} FROM (SELECT * FROM temp.accepting WHERE {differs}) a "
+            f"UPDATE data.sample {update} FROM (SELECT sample_no, proposal {accepting} AND {differs}) a "
             "WHERE a.sample_no = sample.sample_no"
         ).fetchall()
-    cursor.execute("DROP TABLE temp.accepting").fetchall()
     return changed
 
 
 def answer_sql() -> str:
-    """An answer as SQL over the issue `i` and its sample `s`, with $kind and $state."""
-    return _ANSWER.format(picture="s.media_revision", label="s.label", findings="i.findings")
+    """An answer as SQL over `temp.standing`, with $kind and $state."""
+    return _ANSWER.format(picture="media_revision", label="label", findings="findings")
 
 
 def reject(cursor: Cursor, event: int, kind: str) -> int:
@@ -358,14 +361,13 @@ def reopen(cursor: Cursor, event: int, kind: str) -> int:
 
 
 def _answered(cursor: Cursor, event: int, kind: str, state: State, *, was: State) -> int:
-    answer = answer_sql()
-    return _one(
-        cursor,
-        f"INSERT INTO data.change_each SELECT $event, i.sample_no, '{FIELD}', NULL, {answer} FROM data.issue_now i "
-        "JOIN temp.target t ON t.sample_no = i.sample_no JOIN data.sample s ON s.sample_no = i.sample_no "
-        "WHERE i.kind = $kind AND i.state = $was",
-        {"event": event, "kind": kind, "state": state, "was": was},
-    )
+    with standing.of_target(cursor, kind):
+        return _one(
+            cursor,
+            f"INSERT INTO data.change_each SELECT $event, sample_no, '{FIELD}', NULL, {answer_sql()} "
+            "FROM temp.standing WHERE state = $was",
+            {"event": event, "kind": kind, "state": state, "was": was},
+        )
 
 
 def _insert(cursor: Cursor, kind: str, looked: Seen, found: Found, number: int) -> None:

@@ -169,11 +169,8 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
     Filled by the even-odd rule they are the mask again, holes included. Corners of rectilinear outlines that follow
     each other in a row or a column belong together in pairs (O'Rourke 1988, Uniqueness of orthogonal connect-the-dots).
     """
-    padded = np.pad(np.asarray(mask, bool), 1).astype(np.int8)
-    around = padded[:-1, :-1] + padded[:-1, 1:] + padded[1:, :-1] + padded[1:, 1:]
-    # Where two pixels touch by their corners only, two outlines have a corner at the same place.
-    touching = (around == 2) & (padded[:-1, :-1] == padded[1:, 1:])
-    y, x = np.nonzero((around & 1).astype(bool) | touching)
+    turning, touching = _turning(mask)
+    y, x = np.nonzero(turning | touching)
     twice = 1 + touching[y, x].astype(np.int64)
     y, x = np.repeat(y, twice), np.repeat(x, twice)
     count = len(x)
@@ -196,6 +193,21 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
                 at = partner[at]
         rings.append(corners[ring])
     return rings
+
+
+def corners(mask: np.ndarray) -> int:
+    """How many corners the borders of a bool mask (H x W) have; quicker than `outlines`."""
+    turning, touching = _turning(mask)
+    return int(np.count_nonzero(turning)) + 2 * int(np.count_nonzero(touching))
+
+
+def _turning(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Between which pixels of a mask a border turns, and where two do: bool, (H + 1) x (W + 1)."""
+    padded = np.pad(np.asarray(mask, bool), 1).astype(np.int8)
+    around = padded[:-1, :-1] + padded[:-1, 1:] + padded[1:, :-1] + padded[1:, 1:]
+    # Where two pixels touch by their corners only, two outlines have a corner at the same place.
+    touching = (around == 2) & (padded[:-1, :-1] == padded[1:, 1:])
+    return (around & 1).astype(bool), touching
 
 
 def simplified(ring: np.ndarray, tolerance: float) -> np.ndarray:

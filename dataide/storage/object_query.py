@@ -61,10 +61,10 @@ class ObjectQuery:
         self.frames[lent] = {"no": np.ascontiguousarray(nos, np.uint32)}
         self.where(f"{name} IN (SELECT no FROM {lent})")
 
-    def ranked(self, nos: NDArray[np.uint32], similarity: NDArray[np.float32]) -> None:
-        """Keeps the objects with these numbers, in this order, with a column `similarity`."""
+    def ranked(self, nos: NDArray[np.uint32], similarity: NDArray[np.float32], column: str = "similarity") -> None:
+        """Keeps the objects with these numbers, in this order, with a column `similarity`, or named otherwise."""
         self._wrap()
-        columns = f"sample.*, ranked.similarity FROM {self._source}"
+        columns = f"sample.*, ranked.similarity AS {column} FROM {self._source}"
         if self.plain:
             pairs = zip(nos.tolist(), similarity.tolist(), strict=True)
             rows = ", ".join(f"({no}, {value!r}::FLOAT)" for no, value in pairs)
@@ -78,7 +78,7 @@ class ObjectQuery:
         where = f" WHERE {' AND '.join(f'({one})' for one in self._where)}" if self._where else ""
         self._source = f"(SELECT {columns} JOIN {frame} ON sample.object_no = ranked.object_no{where}) AS sample"
         self._where = []
-        self._order = ["similarity DESC"]
+        self._order = [f"{column} DESC"]
 
     def sql(self, columns: str | None = None, *, ordered: bool = True) -> str:
         """The whole statement, by default with all columns that people know."""

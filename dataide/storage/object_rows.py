@@ -21,7 +21,10 @@ SHAPE = (*BOX, "crowd", "polygons", "mask_runs", "mask_height_px", "keypoints")
 CELLS_A_PX = 2
 MOST_CELLS = 1_024  # of one mask, across and down
 TOLERANCE_PX = 0.5  # as drawn
+MOST_TRIES = 20  # to read what somebody is writing
 FEW = 64  # corners, which are drawn as quickly as they could be thought about
+# Of a mask with more corners (noise, mostly) larger cells are drawn: each corner is a step in Python.
+MOST_CORNERS = 20_000
 STAIRS = 0.75  # cells: the border of a mask runs along pixels, what it surrounds does not
 
 Outlines = list[np.ndarray]
@@ -52,15 +55,27 @@ def objects_of(
     if not len(nos):
         return {}
     wanted = {"no": np.unique(np.asarray(nos, np.uint32))}
-    with database.query(_WHERE, frames={"wanted": wanted}) as cursor:
-        places = cursor.fetchnumpy()["place"].tolist()
+    sql = _ROWS.format(columns=", ".join(names))
     found: dict[int, list[dict[str, Any]]] = {}
-    if not places:
-        return found
-    with database.query(_ROWS.format(columns=", ".join(names)), [places]) as cursor:
-        for row in sorted(cursor.fetchall(), key=lambda row: int(row[0])):
-            found.setdefault(int(row[1]), []).append(dict(zip(names, row, strict=True)))
+    for row in sorted(_of_one_moment(database, wanted, sql), key=lambda row: int(row[0])):
+        found.setdefault(int(row[1]), []).append(dict(zip(names, row, strict=True)))
     return found
+
+
+def _of_one_moment(database: Database, wanted: dict[str, np.ndarray], sql: str) -> list[tuple[Any, ...]]:
+    """The rows; read again where a decision fell between both questions: an object that moves is another row then."""
+    asked = set(wanted["no"].tolist())
+    rows: list[tuple[Any, ...]] = []
+    for _ in range(MOST_TRIES):
+        with database.query(_WHERE, frames={"wanted": wanted}) as cursor:
+            places = cursor.fetchnumpy()["place"].tolist()
+        if not places:
+            return []
+        with database.query(sql, [places]) as cursor:
+            rows = cursor.fetchall()
+        if len(rows) == len(places) and all(row[1] in asked for row in rows):
+            break
+    return rows
 
 
 def largest(rows: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
@@ -85,11 +100,12 @@ def outlines_of(row: Mapping[str, Any], scale: float) -> Outlines:
     """
     tolerance = TOLERANCE_PX / scale
     if row["polygons"]:
-        rings = [np.asarray(outline, np.float64)[: len(outline) // 2 * 2].reshape(-1, 2) for outline in row["polygons"]]
+        there = [outline for outline in row["polygons"] if outline]
+        rings = [np.asarray(outline, np.float64)[: len(outline) // 2 * 2].reshape(-1, 2) for outline in there]
         thin = [masks.thinned(ring, tolerance) for ring in rings if len(ring) and np.isfinite(ring).all()]
         thin = [ring if len(ring) <= FEW else masks.simplified(ring, tolerance) for ring in thin]
         return [ring for ring in thin if len(ring) >= 3]
-    if not row["mask_runs"] or not row["mask_height_px"]:
+    if not row["mask_runs"] or not row["mask_height_px"] or None in row["mask_runs"]:
         return []
     runs, height_px = np.asarray(row["mask_runs"], np.int64), int(row["mask_height_px"])
     around = masks.box(runs, height_px)
@@ -100,6 +116,9 @@ def outlines_of(row: Mapping[str, Any], scale: float) -> Outlines:
     columns = max(1, min(width, round(width * fine), MOST_CELLS))
     rows = max(1, min(height, round(height * fine), MOST_CELLS))
     cells = masks.sampled(runs, height_px, around, columns, rows)
+    while masks.corners(cells) > MOST_CORNERS:
+        columns, rows = max(1, columns // 2), max(1, rows // 2)
+        cells = masks.sampled(runs, height_px, around, columns, rows)
     step = np.array([width / columns, height / rows])
     rings = masks.outlines(cells)
     thin = [masks.simplified(ring, max(STAIRS, tolerance / float(step.max()))) for ring in rings]

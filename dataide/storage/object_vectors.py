@@ -65,7 +65,7 @@ def table_of(known: Embedding) -> str:
 
 
 def create(cursor: Cursor, name: str, revision: str, dimension: int) -> Embedding:
-    """Adds an embedding of objects, inside the caller's `write()`; one of the same name is dropped with its maps."""
+    """Adds an embedding of objects, inside the caller's `write()`; one of the same name is dropped, its maps stay."""
     for (number,) in cursor.execute("SELECT embedding_no FROM data.object_embedding WHERE name = ?", [name]).fetchall():
         cursor.execute(f"DROP TABLE IF EXISTS data.object_vector_{int(number)}")
     largest = cursor.execute("SELECT coalesce(max(embedding_no) + 1, 0) FROM data.object_embedding").fetchall()
@@ -275,7 +275,8 @@ def placed(
     with database.query(
         "SELECT p.object_no, o.sample_no, p.x, p.y FROM data.object_point p "
         "JOIN data.object_projection j USING (projection_no) JOIN data.object o USING (object_no) "
-        "WHERE j.name = ? AND NOT o.removed ORDER BY p.object_no",
+        # Numbers are dense, so what a panel keeps for each may be as long as the largest; a torn file has any.
+        "WHERE j.name = ? AND NOT o.removed AND o.object_no < (SELECT count(*) FROM data.object) ORDER BY p.object_no",
         [name],
     ) as cursor:
         columns = cursor.fetchnumpy()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dataide.find import tagging
 
 from .panel import Panel
+from .snapshot import labelled_sheet, tiles_of
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from dataide.core.context import Context
     from dataide.core.view import View
     from dataide.storage.marks import Marks
 
 HEIGHT_PX = 560
+# Of each kind in the picture for a saved notebook: two rows of tiles.
+MOST_IN_ROW = 20
 
 
 class Tagger(tagging.Tagger):
@@ -31,7 +38,7 @@ class Tagger(tagging.Tagger):
         """
         return AutotagPanel(self.context, tagger=self, height=height, **options)
 
-    def threshold_of(self, of: tagging.Round) -> float:
+    def threshold_of(self, of: tagging.Round[View]) -> float:
         """The threshold that was set, else the best one of a round, without making another."""
         return of.best.threshold if self._threshold is None else self._threshold
 
@@ -68,6 +75,7 @@ class AutotagPanel(Panel):
     ) -> None:
         self.tagger = tagger
         super().__init__(context, {"tag": tagger.tag, "show": show, "tile_px": int(tile_px), "height_px": height})
+        tagger.warm()  # so that the first round is as quick as the others
 
     @property
     def view(self) -> View:
@@ -78,3 +86,13 @@ class AutotagPanel(Panel):
     def sentence(self) -> str:
         """The tag, its marks and the round."""
         return self.tagger.sentence()
+
+    def picture(self) -> Image | None:
+        """A contact sheet of what is marked, and of the likeliest that is not."""
+        of, latest = self.tagger.marks, self.tagger.latest
+        rows = [(f"+ {self.tagger.tag}", of.positives), ("not", of.negatives)]
+        if latest is not None:
+            best = latest.nos[latest.order]
+            rows.append(("best", best[~np.isin(best, of.nos)]))
+        thumbnails = self.workspace.thumbnails
+        return labelled_sheet([(said, tiles_of(thumbnails, nos[:MOST_IN_ROW].tolist())) for said, nos in rows])

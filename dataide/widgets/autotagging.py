@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dataide.storage import marks
+from dataide.core.object_views import ObjectView
+from dataide.storage import marks, object_marks
 from dataide.storage.arrow import Result
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
     from dataide.widgets.autotag import Tagger
+    from dataide.widgets.object_autotag import ObjectTagger
 
 
 class Autotagging:
@@ -40,5 +42,34 @@ class Autotagging:
 
     @property
     def autotags(self) -> Result:
-        """Tags that were marked or committed: tag, positives, negatives, tagged, embedding, threshold, head, when."""
+        """Tags that were marked or committed: tag, positives, negatives, stale, tagged, embedding, threshold, head,
+        committed_at."""
         return Result(marks.listing(self.context.database))
+
+
+class ObjectAutotagging(ObjectView):
+    """Labels of objects that are learned from marks."""
+
+    def autotag(self, tag: str, embedding: str | None = None) -> ObjectTagger:
+        """Learns what a kind of object looks like from a few marks, and labels these objects by it.
+
+        tagger = session.objects.label("car").autotag("taxi"); tagger.mark(positives=[…], negatives=[…]);
+        tagger.ask(20); tagger.commit().
+
+        Args:
+            tag: the word, which is also the label that a commit gives.
+            embedding: whose vectors; by default those that were used with this tag last, else the latest of objects.
+
+        Raises:
+            ActionError: the tag is no word.
+            ModelError: objects have no vectors yet, or none of this name.
+        """
+        from dataide.widgets.object_autotag import ObjectTagger
+
+        return ObjectTagger.of(self, tag, embedding)
+
+    @property
+    def autotags(self) -> Result:
+        """What objects were marked with or labelled by: tag, positives, negatives, stale, label, embedding, threshold,
+        head, committed_at."""
+        return Result(object_marks.listing(self._context.database))

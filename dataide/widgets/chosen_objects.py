@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +14,20 @@ if TYPE_CHECKING:
     from dataide.core.context import Context
 
 _NAME = "selected_objects"
+_LOCK = "selecting_objects"
+
+
+@contextmanager
+def choosing(context: Context) -> Iterator[None]:
+    """While a selection is made of objects: who asks meanwhile waits, and is not told all of their samples."""
+    with _lock_of(context):
+        yield
+
+
+def _lock_of(context: Context) -> threading.RLock:
+    with context.lock:
+        lock: threading.RLock = context.attached.setdefault(_LOCK, threading.RLock())
+        return lock
 
 
 def remember(context: Context, nos: NDArray[np.uint32], version: int) -> None:
@@ -21,5 +38,6 @@ def remember(context: Context, nos: NDArray[np.uint32], version: int) -> None:
 
 def chosen(context: Context) -> NDArray[np.uint32] | None:
     """The objects that were chosen; None where the selection was made by other means since."""
-    known: tuple[NDArray[np.uint32], int] | None = context.attached.get(_NAME)
-    return None if known is None or known[1] != context.selection.version else known[0]
+    with _lock_of(context):
+        known: tuple[NDArray[np.uint32], int] | None = context.attached.get(_NAME)
+        return None if known is None or known[1] != context.selection.version else known[0]

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from dataide.formats.objects_in import Objects, ObjectWaysIn
-from dataide.formats.progress import Listener, Progress
 from dataide.widgets import chosen_objects
+from dataide.widgets.autotagging import ObjectAutotagging
+from dataide.widgets.jobs import shown
 
 if TYPE_CHECKING:
     from dataide.find.object_similarity import ObjectMap, ObjectMapReport, ObjectVectors
+    from dataide.formats.progress import Listener
     from dataide.inference.crops import CropReport
     from dataide.inference.identity import ModelLike
     from dataide.inference.job import Job
 
 
-class FoundObjects(Objects):
+class FoundObjects(ObjectAutotagging, Objects):
     """Objects with vectors of their crops: embedded, compared, laid out, selected."""
 
     def embed(
@@ -53,7 +55,7 @@ class FoundObjects(Objects):
             options["kernel"] = kernel_of(context, options.pop("device", "auto"))
         options |= {"remember": models(context), "name": name}
         job: Any = embed_crops(context.database, context.media, nos, model, wait=False, **options)
-        return _shown(job, len(nos), progress, wait)  # type: ignore[no-any-return]
+        return shown(job, len(nos), progress, wait)
 
     def similar(
         self,
@@ -123,7 +125,7 @@ class FoundObjects(Objects):
 
         nos = self.nos()
         job: Any = project_objects(self._context.database, nos, method, embedding=embedding, name=name, wait=False)
-        return _shown(job, len(nos), progress, wait)  # type: ignore[no-any-return]
+        return shown(job, len(nos), progress, wait)
 
     def map(self, name: str | None = None) -> ObjectMap:
         """A map of objects (by default the latest), as a table of object_id, sample_id, label, x, y."""
@@ -146,9 +148,12 @@ class FoundObjects(Objects):
         """Makes these objects the selected ones, and selects their samples in all panels; returns them."""
         nos = self.nos()
         selection = self._context.selection
-        with self._context.changes.together():
-            selection.combine(self.samples().nos(), "replace", "code")
-            chosen_objects.remember(self._context, nos, selection.version)
+        with self._context.changes.together(), chosen_objects.choosing(self._context):
+            before = selection.version
+            version = selection.take(self.samples().nos(), "replace", "code").version
+            if version == before:
+                version = selection.renew("code")  # other objects of the same samples: plots of objects must hear of it
+            chosen_objects.remember(self._context, nos, version)
         return self.selected
 
     @property
@@ -167,25 +172,3 @@ class ObjectWays(ObjectWaysIn):
     def objects(self) -> FoundObjects:
         """Boxes, masks and keypoints as a View: session.objects.where(label="dog").to_pandas()."""
         return FoundObjects(self.context)
-
-
-def _shown(job: Job[Any], total: int, progress: bool | Listener, wait: bool) -> Any:
-    """Shows a long work where its cell waits for it."""
-    from dataide.widgets.jobs import awaited
-
-    if callable(progress):
-        bar = Progress(job.verb, progress, total)
-
-        def show(done: int, total: int, sentence: str) -> None:
-            bar.total = total
-            bar.update(done)
-
-        if not wait:
-            job.watch(show)
-            return job
-        report = job.complete(show)
-        bar.finish(job.done, repr(report))
-        return report
-    if not wait:
-        return job
-    return awaited(job) if progress else job.complete()

@@ -21,6 +21,8 @@ from .warm import in_notebook
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dataide.formats.progress import Listener
+
 Done = TypeVar("Done")
 FIRST_AFTER_S = 0.5
 EVERY_S = 0.25
@@ -143,6 +145,34 @@ def awaited(job: Job[Done]) -> Done:
     if _in_terminal():
         return _in_a_line(job)
     return job.complete()
+
+
+def shown(job: Job[Done], total: int, progress: bool | Listener, wait: bool) -> Done | Job[Done]:
+    """Shows a long work where its cell waits for it; panels and `job` itself show it in any case.
+
+    Args:
+        job: the work.
+        total: how many samples or objects it is about.
+        progress: False for silence; or who hears how far it is.
+        wait: False gives the job at once.
+    """
+    from dataide.formats.progress import Progress
+
+    if callable(progress):
+        bar = Progress(job.verb, progress, total)
+
+        def show(done: int, total: int, sentence: str) -> None:
+            bar.total = total
+            bar.update(done)
+
+        if wait:
+            report = job.complete(show)
+            bar.finish(job.done, repr(report))
+            return report
+        job.watch(show)
+    if not wait:
+        return job
+    return awaited(job) if progress else job.complete()
 
 
 class _Said:

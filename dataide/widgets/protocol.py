@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from . import protocol_autotag, protocol_issues, protocol_objects, protocol_similar
+from .protocol_objects import PeekedObject
 from .vocabulary import (
     ActArguments,
     Armed,
@@ -153,6 +154,7 @@ class PeekAnswer(TypedDict):
     caption: str
     mime: str | None
     problem: str | None
+    object: NotRequired[PeekedObject]  # of a map of objects: the picture is cut around it
     issues: NotRequired[list[ShownIssue]]
 
 

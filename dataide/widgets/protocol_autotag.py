@@ -40,6 +40,7 @@ class AutotagAnswer(TypedDict):
     since: int  # how many
     positives: int
     negatives: int
+    outdated: int  # marks of pictures that were replaced since, which count no longer
     tagged: int  # samples that have the tag now
     total: int  # samples that were scored
     threshold: float

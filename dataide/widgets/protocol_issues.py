@@ -81,10 +81,16 @@ class IssuePreviewAsk(TypedDict):
 IssueChange = TypedDict("IssueChange", {"from": str | None, "to": str | None, "count": int})
 
 
+class ObjectRepair(TypedDict):
+    act: Literal["delete", "move", "relabel"]
+    count: int  # objects
+
+
 class IssuePreviewAnswer(TypedDict):
     count: int
     changes: list[IssueChange]
     more: int
+    repairs: list[ObjectRepair]
     by: Literal["confidence", "severity"]
     bins: list[int]
 

@@ -94,6 +94,14 @@ class ShownFinding(TypedDict):
 
 class LintObjectsAnswer(TypedDict):
     findings: list[ShownFinding]
+    learning: bool  # what is usual is being learned: asked again later, there may be more
+
+
+class PeekedObject(TypedDict):
+    """On a map of objects: the picture that comes is cut around this one."""
+
+    no: int
+    box: list[float]  # left, top, width, height as shares of the cut
 
 
 ASKS: dict[str, Any] = {"objects": ObjectsAsk, "act_objects": ActObjectsAsk, "lint_objects": LintObjectsAsk}

@@ -33,6 +33,7 @@ class Kept:
         unlike: examples of what is not.
         scores: float32 by sample number; NaN for a sample without a vector.
         threshold: where the handle begins.
+        number: of the embedding as it was; made anew it has another one.
     """
 
     token: str
@@ -41,6 +42,7 @@ class Kept:
     unlike: list[Examples]
     scores: NDArray[np.float32]
     threshold: float
+    number: int = -1
     _counted: tuple[Any, tuple[NDArray[np.int64], NDArray[np.float64]]] | None = field(default=None, repr=False)
 
     def histogram(self, passing: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

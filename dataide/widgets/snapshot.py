@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
+    from dataide.storage.thumbnails import Thumbnails
+
     from .vocabulary import Legend
     from .workspace import Workspace
 
@@ -90,12 +92,45 @@ def contact_sheet(workspace: Workspace, columns: int = 10, rows: int = 6) -> Ima
     used = -(-len(nos) // columns)
     step = TILE_PX + 4
     sheet = images.new("RGB", (columns * step + 4, used * step + 4), PAPER)
-    for position, thumb in enumerate(workspace.thumbnails.get(nos, 64)):
-        left, top = 4 + position % columns * step, 4 + position // columns * step
-        tile = _tile(thumb.data, TILE_PX) if thumb.problem is None else None
+    _paste(sheet, tiles_of(workspace.thumbnails, nos), columns, 4)
+    return sheet
+
+
+def _paste(sheet: Image, tiles: Sequence[bytes | None], columns: int, first_top: int) -> None:
+    """Tiles row by row; one that cannot be drawn leaves a grey place."""
+    from PIL import Image as images
+
+    step = TILE_PX + 4
+    for position, data in enumerate(tiles):
+        left, top = 4 + position % columns * step, first_top + position // columns * step
+        tile = None if data is None else _tile(data, TILE_PX)
         if tile is None:
             tile = images.new("RGB", (TILE_PX, TILE_PX), FAINT)
         sheet.paste(tile, (left + (TILE_PX - tile.width) // 2, top + (TILE_PX - tile.height) // 2))
+
+
+def tiles_of(thumbnails: Thumbnails, nos: Sequence[int]) -> list[bytes | None]:
+    """Encoded pictures of samples, small; None where there is none."""
+    return [one.data if one.problem is None else None for one in thumbnails.get(nos, 64)]
+
+
+def labelled_sheet(kinds: Sequence[tuple[str, Sequence[bytes | None]]], columns: int = 10) -> Image | None:
+    """Tiles of several kinds, each below its words; None where there is no tile."""
+    from PIL import Image as images
+    from PIL.ImageDraw import Draw
+
+    there = [(said, tiles) for said, tiles in kinds if len(tiles)]
+    if not there:
+        return None
+    step, line = TILE_PX + 4, 16
+    heights = [line + step * -(-len(tiles) // columns) for _, tiles in there]
+    sheet = images.new("RGB", (columns * step + 4, sum(heights) + 4), PAPER)
+    draw = Draw(sheet)
+    top = 2
+    for (said, tiles), height in zip(there, heights, strict=True):
+        draw.text((4, top), _short(said, CARD_CHARACTERS), fill=INK, font=_font(11))
+        _paste(sheet, tiles, columns, top + line)
+        top += height
     return sheet
 
 

@@ -21,6 +21,8 @@ from typing import (
 
 from dataide.errors import ProtocolError
 
+_LARGEST = 2**53
+
 
 @dataclass(frozen=True)
 class Longest:
@@ -82,7 +84,7 @@ def _dictionary(value: object, shape: Any, path: str) -> dict[str, Any]:
 def _list(value: object, inner: Any, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise _wrong(path, "a list", value)
-    if inner is int and all(type(entry) is int for entry in value):
+    if inner is int and all(type(entry) is int and -_LARGEST <= entry <= _LARGEST for entry in value):
         return value  # the long lists are of numbers: no call for each of them
     return [check(entry, inner, f"{path}[{position}]") for position, entry in enumerate(value)]
 
@@ -132,20 +134,36 @@ def _plain(value: object, shape: Any, path: str) -> Any:
             return value
         raise _wrong(path, "true or false", value)
     if shape is str:
-        if isinstance(value, str):
+        if isinstance(value, str) and _is_text(value):
             return value
         raise _wrong(path, "a text", value)
     if shape is int:
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
             raise _wrong(path, "a whole number", value)
-        if abs(value) > 2**53:
+        if abs(value) > _LARGEST:
             raise _wrong(path, "a number below 2^53", value)
         return int(value)
     if shape is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
             raise _wrong(path, "a number", value)
         return float(value)
     raise TypeError(f"protocol.py uses a type that wire.py does not know: {shape!r}")
+
+
+def _is_text(value: str) -> bool:
+    """JSON can spell half a character; neither DuckDB nor Arrow takes it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON's whole numbers have no end
+        return False
 
 
 def _limited(value: Any, limits: list[Any], path: str) -> Any:

@@ -14,6 +14,7 @@ from dataide.core.facet_counts import FacetCounts
 from dataide.core.order import Orders
 from dataide.core.points import Places
 from dataide.core.touched import versions
+from dataide.errors import UnknownSample
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
@@ -78,6 +79,16 @@ class Workspace:
         """Arms or disarms an action, for all panels of the session."""
         self._armed = armed
         self.changes.notify("armed")
+
+    def sample_no(self, no: int) -> int:
+        """A sample's number as a page says it, checked.
+
+        Raises:
+            UnknownSample: there is no such sample.
+        """
+        if not 0 <= no < self.database.sample_count:
+            raise UnknownSample(f"There is no sample number {no}.", hint="The session has changed: reload the page.")
+        return no
 
     def visible_count(self) -> int:
         """How many samples pass the filter."""

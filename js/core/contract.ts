@@ -85,6 +85,9 @@ export interface Store {
   /** What + and − in a grid mark; null: they size its tiles. */
   readonly marking: Signal<Marking | null>;
 
+  /** Undo or redo is under way, or what it did is not in `state` yet. */
+  readonly stepping: ReadonlySignal<boolean>;
+
   act(verb: Verb, args: ActArguments, target: Target): Promise<void>; // shows the toast itself, errors as well
   undo(): Promise<void>;
   redo(): Promise<void>;
@@ -160,7 +163,8 @@ export interface Ui {
     kind?: string,
   ): Promise<void>;
   /** Opens or closes the table of keys over `root`. */
-  help(root: HTMLElement): void;
+  /** All keys, over `root`; those of a panel inside it come first where `inner` is that panel. */
+  help(root: HTMLElement, inner?: HTMLElement | null): void;
   /** Draws "kernel busy" and "kernel restarted" over `root`. */
   frame(root: HTMLElement, signal: AbortSignal): void;
   /** The labels that the digit keys give: [["1", "cat"], ["2", "dog"] …]. */

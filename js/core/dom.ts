@@ -18,6 +18,8 @@ export function formatNumber(x: number): string {
   return new Intl.NumberFormat("en-US", { maximumSignificantDigits: size >= 1000 ? 6 : 4 }).format(x);
 }
 
+const MOST_FRAMES = 60; // that something may be hidden without its observer hearing of it
+
 export function onResize(
   element: HTMLElement,
   callback: (width: number, height: number) => void,
@@ -26,17 +28,21 @@ export function onResize(
   if (signal.aborted) return;
   let frame = 0;
   let size: [number, number] = [0, 0];
+  let patience = 0;
+  const tell = (): void => {
+    frame = 0;
+    // A theme that is changed hides everything for some frames, and no observer hears of it: whoever measures now sees nothing.
+    const hidden = size[0] > 0 && size[1] > 0 && element.checkVisibility?.() === false;
+    if (hidden && patience-- > 0) frame = requestAnimationFrame(tell);
+    else callback(...size);
+  };
   const observer = new ResizeObserver((entries) => {
     const box = entries.at(-1)?.contentRect;
     if (box === undefined) return;
     size = [box.width, box.height];
+    patience = MOST_FRAMES;
     // Calling back inside the observer may resize again, which browsers report as an error.
-    if (frame === 0) {
-      frame = requestAnimationFrame(() => {
-        frame = 0;
-        callback(...size);
-      });
-    }
+    if (frame === 0) frame = requestAnimationFrame(tell);
   });
   observer.observe(element);
   signal.addEventListener("abort", () => {

@@ -13,8 +13,6 @@ interface Item {
   detail: string;
 }
 
-const VERBS = { tag: "tag", label: "relabel", queue: "queue" } as const;
-
 /** Completions the browser can give at once, even while the kernel is busy: the state holds the names. */
 export function knownItems(
   state: SessionState | null,
@@ -124,7 +122,7 @@ export function openPrompt(
       html`<div role="dialog" aria-label=${options.title} class="dataide-popover dataide-prompt-box">
         <label class="dataide-prompt-title">${options.title}
           <input class="dataide-input" type="text" role="combobox" autocomplete="off" spellcheck="false" aria-autocomplete="list"
-            placeholder=${`${VERBS[options.what]}…`}
+            placeholder=${`${options.what}…`}
             aria-expanded=${open ? "true" : "false"} aria-controls=${listId} aria-activedescendant=${current} .value=${text.value}
             @input=${(event: InputEvent) => {
               text.value = (event.target as HTMLInputElement).value;

@@ -9,7 +9,7 @@
 import type { AutotagOperations } from "./protocol_autotag.js";
 import type { IssueOperations, IssuesTarget, IssueVerb } from "./protocol_issues.js";
 
-import type { ObjectOperations, ObjectsState } from "./protocol_objects.js";
+import type { ObjectOperations, ObjectsState, PeekedObject } from "./protocol_objects.js";
 import type { AboveShape, SimilarOperations } from "./protocol_similar.js";
 
 export type ColumnKind = "category" | "number" | "text" | "time" | "bool" | "other";
@@ -247,10 +247,11 @@ export interface ShownIssue {
 export interface Peek {
   no: number;
   id: string;
-  label: string | null;
+  label: string | null; // on a map of objects that of the object
   caption: string;
   mime: string | null; // of the one buffer that comes with it; null when the picture cannot be read, then `problem` says why
   problem: string | null;
+  object?: PeekedObject;
   issues?: ShownIssue[];
 }
 

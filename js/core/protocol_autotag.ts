@@ -26,6 +26,7 @@ export interface AutotagState {
   since: number; // how many
   positives: number;
   negatives: number;
+  outdated: number; // marks of pictures that were replaced since, which count no longer
   tagged: number; // samples that have the tag now
   total: number; // samples that were scored
   threshold: number;

@@ -57,6 +57,11 @@ interface Thumbs {
   problems: (string | null)[];
 }
 
+export interface ObjectRepair {
+  act: "delete" | "move" | "relabel";
+  count: number; // objects
+}
+
 export interface IssueOperations {
   issueKinds: { ask: Record<string, never>; answer: { kinds: IssueKind[] } }; // the one with most open issues first
   // Entries of a list: samples, or groups of them. The rows of entry `offset + i` are rows[starts[i]] to rows[starts[i + 1]], and
@@ -86,13 +91,15 @@ export interface IssueOperations {
     };
   };
   // What accepting changes: how many samples, from which label to which (null where they are left out), the most frequent first;
-  // `more` is how many other such changes there are. `bins`: open proposals by twentieths of the confidence, or of 1 - score.
+  // `more` is how many other such changes there are. Where the cure is repairs of objects, `repairs` says how many objects of these
+  // samples are deleted, moved and relabelled, and there are no `changes`. `bins`: open proposals by twentieths of the confidence, or of 1 - score.
   issuePreview: {
     ask: { kind: string; minConfidence: number; maxScore: number };
     answer: {
       count: number;
       changes: { from: string | null; to: string | null; count: number }[];
       more: number;
+      repairs: ObjectRepair[];
       by: "confidence" | "severity";
       bins: number[];
     };

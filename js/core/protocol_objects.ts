@@ -28,6 +28,12 @@ export interface ShownFinding {
   repair: ShownRepair | null;
 }
 
+/** On a map of objects: the picture that comes is cut around this one. */
+export interface PeekedObject {
+  no: number;
+  box: number[]; // left, top, width, height as shares of the cut
+}
+
 export interface ActObjectsAsk {
   verb: "add" | "move" | "relabel" | "delete";
   uuid: string;
@@ -69,5 +75,6 @@ export interface ObjectOperations {
     answer: { event: number | null; count: number; sentence: string; python: string; objects: number[] };
   };
   // What rules find in one picture, by what was learned from the whole set.
-  lintObjects: { ask: { no: number }; answer: { findings: ShownFinding[] } };
+  // While that is being learned, only rules that need nothing learned have spoken: ask again.
+  lintObjects: { ask: { no: number }; answer: { findings: ShownFinding[]; learning: boolean } };
 }

@@ -1,5 +1,5 @@
 /** The session as the browser knows it. The kernel is right; this folds its answers and events into signals, in any order they come. */
-import { type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
 import { type KernelClient, RequestFailed } from "./client.js";
 import type { AskOptions, Marking, Reply, Store, Toast } from "./contract.js";
 import type {
@@ -71,7 +71,10 @@ export class SessionStore implements Store {
   readonly step: Signal<((by: number) => void) | null> = signal(null);
   readonly marking: Signal<Marking | null> = signal(null);
 
+  readonly stepping: ReadonlySignal<boolean>;
+
   readonly #client: KernelClient;
+  readonly #steps = signal(0);
   readonly #state = signal<SessionState | null>(null);
   readonly #toasts = signal<readonly Toast[]>([]);
   readonly #jobs = signal<readonly JobState[]>([]);
@@ -90,6 +93,7 @@ export class SessionStore implements Store {
     this.jobs = this.#jobs;
     this.ended = this.#ended;
     this.#work(boot?.jobs);
+    this.stepping = computed(() => this.#steps.value > 0);
     this.connection = this.#connection;
     this.lostBecause = this.#lostBecause;
     client.onEvent = (event) => this.#event(event);
@@ -171,11 +175,27 @@ export class SessionStore implements Store {
 
   async #step(op: "undo" | "redo"): Promise<void> {
     await this.#tell(async () => {
-      const { body } = await this.#client.ask(op, { uuid: newUuid() }, { panel: PANEL });
+      this.#steps.value += 1;
+      const { body } = await this.#stepped(op).finally(() => {
+        this.#steps.value -= 1;
+      });
       // What an older toast offers to undo may be undone by now: its button would undo something else.
       this.#toasts.value = this.#toasts.value.map((toast) => ({ ...toast, undoable: false }));
       this.toast({ sentence: body.sentence, kind: "info", undoable: false, python: null, hint: null });
     });
+  }
+
+  /** The answer, once the session's state has come as well. */
+  async #stepped(op: "undo" | "redo"): Promise<Reply<"undo" | "redo">> {
+    const reply = await this.#client.ask(op, { uuid: newUuid() }, { panel: PANEL });
+    const arrived = (): boolean =>
+      this.#connection.value === "lost" || (this.#state.value?.rev ?? reply.rev) >= reply.rev;
+    await new Promise<void>((done) => {
+      const stop = effect(() => {
+        if (arrived()) queueMicrotask(() => [stop(), done()]);
+      });
+    });
+    return reply;
   }
 
   async #tell(work: () => Promise<void>): Promise<void> {

@@ -52,7 +52,7 @@ export class SharedUi implements Ui {
     return answerIssues({ client: this.#client, store: this.#store }, verb, target, kind);
   }
 
-  help(root: HTMLElement): void {
+  help(root: HTMLElement, inner: HTMLElement | null = null): void {
     if (this.#closeHelp !== null) {
       this.#closeHelp();
       return;
@@ -68,6 +68,7 @@ export class SharedUi implements Ui {
     place.className = "dataide-help-shade";
     place.addEventListener("click", (event) => event.target === place && close());
     const own = this.#keysOf(root).keys ?? [];
+    const within = inner === null || inner === root ? [] : (this.#keysOf(inner).keys ?? []);
     // Where a label is a digit, its key needs no explanation.
     const digits = this.digits().filter(([key, label]) => key !== label);
     const row = ([keys, what]: readonly [string, string]) =>
@@ -76,7 +77,7 @@ export class SharedUi implements Ui {
       rows.length === 0 ? nothing : html`<table><caption>${title}</caption><tbody>${rows.map(row)}</tbody></table>`;
     render(
       html`<div class="dataide-popover dataide-help" role="dialog" aria-label="All keys" tabindex="-1">
-        ${table("Everywhere", SHARED_KEYS)}${table("Here", own)}${table("Labels", digits)}
+        ${table("Everywhere", SHARED_KEYS)}${table("Here", within)}${table(within.length > 0 ? "Around it" : "Here", own)}${table("Labels", digits)}
         <button class="dataide-button dataide-quiet dataide-icon" aria-label="Close" @click=${close}>×</button>
       </div>`,
       place,

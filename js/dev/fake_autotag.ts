@@ -19,6 +19,8 @@ export class FakeAutotag {
   readonly #marks = new Map<string, Map<number, Sign>>();
   readonly #rounds = new Map<string, Round[]>();
   readonly #committed = new Map<string, number>();
+  /** Marks of pictures that were replaced since: here no picture ever is. */
+  outdated = 0;
 
   constructor(samples: readonly FakeSample[]) {
     this.#samples = samples;
@@ -38,6 +40,7 @@ export class FakeAutotag {
       stale: this.#since(tag) > 0,
       positives: count(marks, "positive"),
       negatives: count(marks, "negative"),
+      outdated: this.outdated,
       tagged: this.#samples.filter((sample) => sample.tags.has(tag)).length,
       total: latest?.best.length ?? 0,
       threshold: 0.5,

@@ -1,13 +1,18 @@
 /** Lists of the made-up session's issues: pages, previews and neighbours, as the kernel answers them. */
 import type { Answer, Ask, ShownIssue } from "../core/protocol.js";
-import type { IssueRow, IssueState } from "../core/protocol_issues.js";
+import type { IssueKind, IssueRow, IssueState, ObjectRepair } from "../core/protocol_issues.js";
 import { type FakeSample, picture, UNREADABLE } from "./fake_data.js";
 import type { Part } from "./fake_points.js";
 import { Refusal } from "./fake_predicate.js";
 import type { FakeSession } from "./fake_session.js";
 
 const GROUPED = new Set(["near_duplicate", "leak"]);
-const CURES: Record<string, "label" | "excluded"> = { label: "label", near_duplicate: "excluded", leak: "excluded" };
+const CURES: Record<string, IssueKind["cure"]> = {
+  label: "label",
+  near_duplicate: "excluded",
+  leak: "excluded",
+  linter: "objects",
+};
 
 export class FakeFix {
   readonly #session: FakeSession;
@@ -75,6 +80,8 @@ export class FakeFix {
   preview(ask: Ask<"issuePreview">): Part<"issuePreview"> {
     const bins = new Array<number>(20).fill(0);
     const counted = new Map<string, Answer<"issuePreview">["changes"][0]>();
+    const repairs: Record<ObjectRepair["act"], number> = { delete: 0, move: 0, relabel: 0 };
+    let mended = 0;
     const by = this.#all(ask.kind).some(({ issue }) => issue.confidence !== null) ? "confidence" : "severity";
     for (const { no, issue } of this.#all(ask.kind)) {
       if (this.#state(no, issue) !== "open" || issue.cure === undefined) continue;
@@ -82,14 +89,22 @@ export class FakeFix {
       const bin = Math.min(Math.floor(value * 20), 19);
       bins[bin] = (bins[bin] ?? 0) + 1;
       if ((issue.confidence ?? 1) < ask.minConfidence || issue.score > ask.maxScore) continue;
+      if (CURES[ask.kind] === "objects") {
+        mended += 1;
+        for (const act of ["delete", "move", "relabel"] as const)
+          repairs[act] += Number(new RegExp(`${act} (\\d+)`).exec(issue.proposal ?? "")?.[1] ?? 0);
+        continue;
+      }
       const from = this.#session.samples[no]?.label ?? null;
       const to = issue.cure === "label" ? issue.proposal : null;
       const change = counted.get(`${from} ${to}`) ?? { from, to, count: 0 };
       counted.set(`${from} ${to}`, { ...change, count: change.count + 1 });
     }
     const changes = [...counted.values()].sort((a, b) => b.count - a.count);
-    const count = changes.reduce((sum, one) => sum + one.count, 0);
-    return { body: { count, changes: changes.slice(0, 20), more: Math.max(changes.length - 20, 0), by, bins } };
+    const count = mended + changes.reduce((sum, one) => sum + one.count, 0);
+    const listed = Object.entries(repairs) as [ObjectRepair["act"], number][];
+    const body = { count, changes: changes.slice(0, 20), more: Math.max(changes.length - 20, 0), by, bins } as const;
+    return { body: { ...body, repairs: listed.flatMap(([act, n]) => (n > 0 ? [{ act, count: n }] : [])) } };
   }
 
   neighbours(ask: Ask<"issueNeighbours">): Part<"issueNeighbours"> {

@@ -4,7 +4,13 @@ import type { IssuesTarget, IssueVerb } from "../core/protocol_issues.js";
 import type { FakeSample } from "./fake_data.js";
 import { groupOf } from "./fake_fix.js";
 
-const CURES: Record<string, string> = { label: "label", near_duplicate: "excluded", leak: "excluded" };
+const CURES: Record<string, string> = {
+  label: "label",
+  near_duplicate: "excluded",
+  leak: "excluded",
+  linter: "objects",
+};
+const DONE: Record<string, string> = { label: "Relabelled", excluded: "Excluded", objects: "Repaired the objects of" };
 
 export class FakeIssues {
   /** Kinds that were looked for; empty as long as nothing was. */
@@ -85,7 +91,7 @@ export class FakeIssues {
     const many = swaps.length === 1 ? "1 sample" : `${swaps.length} samples`;
     const sentence =
       verb === "accept_proposals"
-        ? `${CURES[kind] === "label" ? "Relabelled" : "Excluded"} ${many} as proposed (${kind})`
+        ? `${DONE[CURES[kind] ?? "label"]} ${many} as proposed (${kind})`
         : verb === "reject_issues"
           ? `Left ${many} as they are: no issue (${kind})`
           : `Asking again about ${many} (${kind})`;

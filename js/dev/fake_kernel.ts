@@ -43,7 +43,7 @@ export class FakeKernel {
   /** A page ends before its pictures weigh more, as in the real kernel. */
   mostThumbBytes = 4 << 20;
   readonly #points: FakePoints;
-  readonly #autotag: FakeAutotag;
+  readonly autotag: FakeAutotag;
   readonly #fix: FakeFix;
   readonly #delay: () => number;
   readonly #held: (() => void)[] = [];
@@ -54,7 +54,7 @@ export class FakeKernel {
   constructor({ count = 10_000, labels, most = 20_000_000, delayMs = 0 }: FakeOptions = {}) {
     this.session = new FakeSession(count, labels);
     this.#points = new FakePoints(this.session, most);
-    this.#autotag = new FakeAutotag(this.session.samples);
+    this.autotag = new FakeAutotag(this.session.samples);
     this.#fix = new FakeFix(this.session);
     this.#delay = typeof delayMs === "function" ? delayMs : () => delayMs;
   }
@@ -204,13 +204,13 @@ export class FakeKernel {
       }),
       ranked: (ask) => ({ body: session.ranked(ask.threshold) }),
       complete: (ask) => ({ body: this.#complete(ask) }),
-      autotag: (ask) => this.#autotag.state(ask),
-      autotagPage: (ask) => this.#autotag.page(ask),
+      autotag: (ask) => this.autotag.state(ask),
+      autotagPage: (ask) => this.autotag.page(ask),
       autotagMark: (ask) => {
         const chosen = session.samples.flatMap(({ no }) => (session.selected[no] === 1 ? [no] : []));
-        return this.#autotag.mark(ask, ask.target.type === "samples" ? ask.target.nos : chosen);
+        return this.autotag.mark(ask, ask.target.type === "samples" ? ask.target.nos : chosen);
       },
-      autotagCommit: (ask) => this.#autotag.commit(ask),
+      autotagCommit: (ask) => this.autotag.commit(ask),
       configure: (ask) => {
         this.onConfigure(ask);
         return { body: {} };

@@ -140,7 +140,7 @@ export class FakeObjects {
       objects: [object],
       repair: { act: "delete" as const, object },
     }));
-    return { body: { findings } };
+    return { body: { findings, learning: false } };
   }
 
   #put(no: number, label: string | null, box: number[]): FakeObject {

@@ -26,6 +26,7 @@ if (query.get("issues") !== "no") {
       issues.found(no, { kind: "label", score, proposal, confidence: 1 - score, reason });
     }
     if (no % 100 === 7) issues.found(no, { kind: "near_duplicate", score: 0.4, proposal: no % 200 === 7 ? "exclude" : "keep", reason: "The same picture as another one, smaller." }); // biome-ignore format: one line
+    if (no % 40 === 9) issues.found(no, { kind: "linter", score: 0.1 + (no % 200) / 250, proposal: no % 120 === 9 ? null : no % 80 === 9 ? "delete 2 boxes, move 1" : "relabel 1 box", reason: "Two boxes of dog overlap by 93%: one thing was drawn twice." }); // biome-ignore format: one line
     if (no % 150 === 3) issues.found(no, { kind: "dark", score: 0.1, reason: "Darker than 99.5% of the pictures." });
   }
   fake.kernel.session.issues.searched.push("outlier", "blurred", "low_information");

@@ -243,6 +243,45 @@ def test_a_process_that_died_is_replaced_and_ends_with_the_session(tmp_path: Pat
     assert repr(tagger) == "Autotag “two” of a closed session"
 
 
+def test_a_panel_starts_what_the_first_round_needs(session: di.Session) -> None:
+    tagger = session.autotag("two")
+    tagger._warm()  # what a panel does on a thread of its own
+    learning = Learning.of(session.context)
+    child, drawn = learning._computing, tagger._background
+    assert child is not None and drawn is not None
+    tagger.mark(session.where(label="kind2").take(3))
+    tagger.round()
+    assert learning._computing is child and tagger._background is drawn
+    session.where(label="kind5").exclude()  # what is drawn from everything is drawn anew
+    tagger.round()
+    assert tagger._background is not drawn
+    bare = session.autotag("two", embedding="made")
+    session.close()
+    bare._warm()  # a session that was closed meanwhile is nobody's trouble
+
+
+def test_equal_scores_are_in_order_of_arrival_whatever_order_the_vectors_are_in(session: di.Session) -> None:
+    rows, _ = clusters(1_200)
+    with session.context.database.write() as cursor:
+        cursor.execute("DELETE FROM data.vector_0").fetchall()
+    rows[100:140] = rows[100]
+    give_vectors(session, rows[600:], first=600)
+    tagger = session.autotag("two")
+    tagger.mark(session.where("sample_id >= 's00600'").where(label="kind2").take(3))
+    tagger.round()
+    give_vectors(session, rows[:600])
+    found = tagger.round()
+    nos, scores = found.nos[found.order], found.scores[found.order]
+    assert len(nos) == 1_200
+    expected = np.lexsort((found.nos, -found.scores))
+    assert np.array_equal(nos, found.nos[expected]) and np.array_equal(scores, found.scores[expected])
+    alike = nos[np.isin(nos, np.arange(100, 140))]
+    assert np.array_equal(alike, np.arange(100, 140))
+    near = found.near(0.5)
+    away = np.abs(found.scores[near] - np.float32(0.5))
+    assert (away[1:] >= away[:-1]).all() and len(np.unique(near)) == 1_200
+
+
 def test_a_committed_head_is_run_on_new_data(session: di.Session) -> None:
     tagger = session.autotag("two")
     with pytest.raises(ActionError, match="Nothing was committed"):
@@ -366,7 +405,7 @@ def test_the_panel_asks_marks_learns_and_commits(session: di.Session) -> None:
     assert set(answer["marks"]) <= {"positive", "negative"} and answer["since"] == 0
     steps, tagger = answer["steps"], session.autotag("two")
     at = round(answer["threshold"] * 128)
-    estimate = tagger.estimate(at / 128)
+    estimate: Any = tagger.estimate(at / 128)
     assert steps["taken"][at] == estimate.count
     assert steps["precision"][at] == pytest.approx(estimate.precision, abs=1e-4)
     assert steps["recall_low"][at] == pytest.approx(estimate.recall_range[0], abs=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 import dataide as di
 from dataide.errors import ActionError, ModelError, UnknownSample
 from dataide.inference.crops import crop
+from dataide.widgets import chosen_objects
 from dataide.widgets.answers import OPERATIONS
 from dataide.widgets.workspace import Workspace
 
@@ -76,6 +78,17 @@ def test_what_was_moved_or_whose_picture_changed_is_embedded_anew(session: di.Se
     assert report.embedded == 4
     session.objects.ids_named("blue7").delete()
     assert len(session.objects.vectors()) == 23
+
+
+def test_samples_that_share_a_picture_share_it_across_readings(session: di.Session, tmp_path: Path) -> None:
+    again = [{"path": str(tmp_path / "p0.png"), "sample_id": "again"}]
+    session.add_frame(again, media="path", sample_id="sample_id", progress=False)
+    few = ["p0.png"] * 8 + ["p1.png", "again"]  # eight objects are read at first, then those of two other samples
+    session.add_objects([{"sample_id": one, "label": "new", "bbox": [4, 5, 10, 10]} for one in few], progress=False)
+    report: Any = session.objects.where(label="new").embed(mean_colour, name="colour", progress=False)
+    assert (report.embedded, report.problems) == (10, 0)
+    rows = session.objects.vectors("colour").to_numpy()
+    assert np.array_equal(rows[-1], rows[0])
 
 
 def test_objects_without_a_box_or_outside_of_the_picture_are_said(session: di.Session) -> None:
@@ -203,8 +216,10 @@ def test_a_plot_of_objects_has_a_point_for_each_and_a_gesture_over_it_selects_ob
     assert sorted(session.objects.selected.ids()) == ["blue5", "green5", "red5"]
     marks = ask(session, "marks", projection=name)
     assert marked(marks.body["selected"], marks.buffers[0]) == 3
-    peek = ask(session, "peek", projection=name, index=0, px=64).body
-    assert peek["id"].endswith(".png")
+    peeks = [ask(session, "peek", projection=name, index=index, px=64).body for index in range(24)]
+    assert all(peek["id"].endswith(".png") for peek in peeks)
+    # Under the pointer stands the label of the object, as in the legend.
+    assert {label: sum(peek["label"] == label for peek in peeks) for label in legend} == legend
     session.objects.ids_named("red0").delete()
     assert next(iter(ask(session, "points", projection=name, color=None))).body["total"] == 23
     state = ask(session, "hello").body["state"]
@@ -221,3 +236,43 @@ def marked(form: str, buffer: bytes) -> int:
         return int(np.unpackbits(np.frombuffer(buffer, np.uint8)).sum())
     assert form == "only"
     return sum(1 for byte in buffer if byte < 128)  # the last byte of each varint
+
+
+def test_the_pointer_over_a_map_of_objects_is_answered_with_the_object_cut_out(session: di.Session) -> None:
+    session.objects.embed(mean_colour, name="colour", progress=False)
+    session.objects.project("pca", progress=False)
+    workspace = Workspace.of(session.context)
+    placed: Any = workspace.places.points("objects/colour/pca")
+    for index in (0, 11, 23):
+        reply: Any = OPERATIONS["peek"](workspace, {"projection": "objects/colour/pca", "index": index, "px": 64})
+        cut = np.asarray(Image.open(BytesIO(reply.buffers[0])).convert("RGB"), float)
+        assert reply.body["object"]["no"] == placed.object_no(index) and reply.body["no"] == placed.no(index)
+        tall, wide = cut.shape[:2]
+        assert max(tall, wide) == 18  # the 10 px of the square, and 4 px on each side
+        left, top, width, height = np.multiply(reply.body["object"]["box"], (wide, tall) * 2)
+        inner = cut[int(top) + 2 : int(top + height) - 2, int(left) + 2 : int(left + width) - 2].mean(axis=(0, 1))
+        assert int(np.argmax(inner)) == ["red", "green", "blue"].index(reply.body["label"])
+        assert np.abs(cut[1, 1] - 128).max() < 40  # what is around it
+
+
+def test_objects_selected_from_python_are_told_though_their_samples_stay_the_same(session: di.Session) -> None:
+    selection = session.context.selection
+    session.objects.where(label="red").select()
+    first = selection.version
+    assert session.objects.selected.labels == {"red": 8}
+    session.objects.where(label="blue").select()
+    assert selection.version > first and len(session.selection) == 8
+    assert session.objects.selected.labels == {"blue": 8}
+
+
+def test_who_asks_which_objects_are_selected_waits_for_the_gesture_to_end(session: di.Session) -> None:
+    objects = session.objects.where(label="red")
+    chosen: list[Any] = []
+    asking = threading.Thread(target=lambda: chosen.append(session.objects.selected.labels))
+    with chosen_objects.choosing(session.context):
+        version = session.context.selection.take(objects.samples().nos(), "replace", "code").version
+        asking.start()
+        asking.join(0.05)  # all three of each sample would be at hand by now
+        chosen_objects.remember(session.context, objects.nos(), version)
+    asking.join(10)
+    assert chosen == [{"red": 8}]

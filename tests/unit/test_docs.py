@@ -43,25 +43,28 @@ def test_documented_tables_have_the_documented_columns(project: Path, tmp_path: 
 
 
 PANEL_KEYS = {
-    "Everywhere": "core/keys.ts",
-    "In the grid": "panels/grid/keys.ts",
-    "In the scatter": "panels/scatter/panel.ts",
-    "In the facets": "panels/facets/panel.ts",
-    "In the inspector": "panels/inspector/view.ts",
+    "Everywhere": ["core/keys.ts"],
+    "In the grid": ["panels/grid/keys.ts"],
+    "In the fix panel": ["panels/fix/keys.ts"],
+    "In the scatter": ["panels/scatter/panel.ts"],
+    "In the facets": ["panels/facets/panel.ts"],
+    "In the inspector": ["core/inspector/view.ts", "core/objects/object_keys.ts"],
 }
 MOUSE = re.compile(r"click|drag|wheel", re.IGNORECASE)
 
 
-@pytest.mark.parametrize(("heading", "source"), PANEL_KEYS.items(), ids=list(PANEL_KEYS))
-def test_documented_keys_are_the_keys_of_the_panels(project: Path, heading: str, source: str) -> None:
+@pytest.mark.parametrize(("heading", "sources"), PANEL_KEYS.items(), ids=list(PANEL_KEYS))
+def test_documented_keys_are_the_keys_of_the_panels(project: Path, heading: str, sources: list[str]) -> None:
     page = (project / "docs" / "keyboard.md").read_text(encoding="utf-8")
     section = re.split(r"^## ", page, flags=re.MULTILINE)
     (table,) = [part for part in section if part.startswith(heading + "\n")]
     rows = re.findall(r"^\| (.+?) \|", table, flags=re.MULTILINE)[1:]
-    code = (project / "js" / source).read_text(encoding="utf-8")
-    shown = re.search(r"KEYS[^=\n]* = \[$(.+?)^\];|keys: \[$(.+?)^ *\]", code, flags=re.MULTILINE | re.DOTALL)
-    assert shown is not None
-    keys = re.findall(r'\["(.+?)", ".+?"\]', shown[0])
+    keys: list[str] = []
+    for source in sources:
+        code = (project / "js" / source).read_text(encoding="utf-8")
+        shown = re.search(r"KEYS[^=\n]* = \[$(.+?)^\];|keys: \[$(.+?)^ *\]", code, flags=re.MULTILINE | re.DOTALL)
+        assert shown is not None
+        keys += re.findall(r'\["(.+?)", ".+?"\]', shown[0])
     assert [re.sub(r"</?kbd>", "", row) for row in rows] == [key for key in keys if not MOUSE.search(key)]
 
 

@@ -12,8 +12,10 @@ import pytest
 
 import dataide as di
 from dataide.api import Session
+from dataide.core import object_actions
+from dataide.core.object_actions import MoveObjects
 from dataide.errors import ActionError, DataideError, ProtocolError
-from dataide.storage import issues
+from dataide.storage import findings, issues
 from dataide.storage.issues import Found
 from dataide.widgets import protocol
 from dataide.widgets.answers import OPERATIONS
@@ -314,3 +316,55 @@ def test_a_million_samples_are_paged_and_previewed_at_once(tmp_path: Path) -> No
         done = act(big, "accept_proposals", those(confidence=0.999))
         assert done["count"] > 100
         assert page(big, list=first["list"])["rows"][0]["no"] == first["rows"][0]["no"]
+
+
+def test_repairs_of_objects_are_previewed_as_what_becomes_of_how_many(session: Session) -> None:
+    database = session.context.database
+    with database.write() as cursor:
+        cursor.execute(
+            "INSERT INTO data.object (object_no, sample_no, object_id, label, left_px, top_px, width_px, height_px, "
+            "added_at) SELECT i, i // 4, 'o' || i, 'dog', 10, 20, 40, 30, now()::TIMESTAMP FROM range(20) t(i)"
+        ).fetchall()
+        database.rebuild_views(cursor)
+    # Of sample 0 two are deleted and one moved, of sample 1 one is deleted (and moved no more), of 2 one is relabelled;
+    # of 3 there is a hint, and of 4 nothing that could be done.
+    rows = [
+        (0, 0, "delete", "error"), (0, 1, "delete", "error"), (0, 2, "box", "warning"), (1, 4, "box", "warning"),
+        (1, 4, "delete", "error"), (2, 8, "relabel", "warning"), (3, 12, "delete", "hint"), (4, 16, "none", "warning"),
+    ]  # fmt: skip
+    act_of = [act for _, _, act, _ in rows]
+    box = np.where(np.array(act_of)[:, None] == "box", [[1.0, 2.0, 30.0, 20.0]], np.nan)
+    told = findings.table(
+        np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), np.full(len(rows), -1),
+        ["rule"] * len(rows), [row[3] for row in rows], np.linspace(0.1, 0.4, len(rows)), ["so"] * len(rows), act_of,
+        box, ["cat" if one == "relabel" else None for one in act_of],
+    )  # fmt: skip
+    words = ["delete 2 boxes, move 1", "delete 1 box, move 1", "relabel 1 box"]
+    found = Found(
+        np.arange(5, dtype=np.uint32), np.array([0.1, 0.2, 0.3, 0.6, 0.4], np.float32),
+        np.array([True, True, True, False, True]), proposal=np.array([0, 1, 2, -1, -1], np.int32), words=words,
+        findings=told,
+    )  # fmt: skip
+    looked = issues.seen(database, np.arange(COUNT))
+    with database.write() as cursor:
+        issues.store(cursor, looked, ["linter"], {"linter": found}, "r1", None)
+
+    def preview(score: float) -> Any:
+        return ask(session, "issue_preview", kind="linter", min_confidence=0, max_score=score)
+
+    whole = preview(1.0)
+    assert whole["repairs"] == [
+        {"act": "delete", "count": 3}, {"act": "move", "count": 1}, {"act": "relabel", "count": 1}
+    ]  # fmt: skip
+    assert whole["count"] == 3 and whole["changes"] == [] and whole["by"] == "severity" and sum(whole["bins"]) == 3
+    severe = preview(0.15)
+    assert severe["count"] == 1
+    assert severe["repairs"] == [{"act": "delete", "count": 2}, {"act": "move", "count": 1}]
+    # Who moves a box by hand has answered what was said of it.
+    object_actions.act(session.context.journal, MoveObjects(np.array([2], np.uint32), np.full((1, 4), 9.0)))
+    assert preview(0.15)["repairs"] == [{"act": "delete", "count": 2}]
+    done = act(session, "accept_proposals", those("linter", score=0.35), "linter")
+    assert done["count"] == 4, "three deleted, one relabelled"
+    assert preview(1.0)["count"] == 0 and preview(1.0)["repairs"] == []
+    session.undo()
+    assert preview(1.0)["count"] == 3

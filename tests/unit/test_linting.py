@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +13,15 @@ import dataide as di
 from benchmarks import planted_boxes
 from benchmarks.planted_boxes import Boxes
 from dataide.api import Session
-from dataide.errors import ActionError
+from dataide.errors import ActionError, ModelError
+from dataide.find import tasks
 from dataide.find.issue_list import Issues
-from dataide.review import linting, own_rules
+from dataide.review import learning, linting, own_rules
 from dataide.review.lint_report import LintReport
+from dataide.review.linters import Known, Objects, lint, objects
 from dataide.review.objects import LinterError
 from dataide.storage import arrow_arrays, runs
+from dataide.widgets.linter_issues import learn_aside, live
 
 Find = Callable[[str], Path]
 SEEDS = (0, 1)
@@ -310,7 +314,7 @@ def test_rules_of_ones_own(session: Session) -> None:
     assert 0 < len(only) < 20 and set(only.to_arrow()["message"].to_pylist()) == {"The first box lies at the left."}
     report.repair("wide")
     assert not len(session.objects.where("width_px > 55"))
-    live = linting.lint_sample(session.context, 2)
+    live = linting.lint_sample(session.context, 2).findings
     assert {one.rule for one in live} >= {"left_of_all"}
     with pytest.raises(LinterError, match="no rule 'wid'"):
         session.lint("wid")
@@ -321,7 +325,7 @@ def test_rules_of_ones_own(session: Session) -> None:
 def test_nothing_to_lint(session: Session) -> None:
     report = linted(session)
     assert not len(report) and report.to_arrow().num_rows == 0 and report.repair().event is None
-    assert linting.lint_sample(session.context, 0) == []
+    assert linting.lint_sample(session.context, 0) == linting.Live([], False)
     with pytest.raises(ActionError, match="not looked for"):
         Issues(session.context, "linter")
     fill(session, plain_boxes(9))
@@ -334,19 +338,25 @@ def test_nothing_to_lint(session: Session) -> None:
 def test_live_findings_of_one_sample_among_a_hundred_thousand_objects(session: Session) -> None:
     boxes = plain_boxes(99_999)
     fill_many(session, boxes)
-    began = time.perf_counter()
-    linting.lint_sample(session.context, 5)
-    assert time.perf_counter() - began < 5, "the first look does not wait for what is learned"
-    linting.Learned.of(session.context).now()
+    # The first look waits for nothing: rules that need nothing learned speak at once.
+    session.objects.add({"sample_id": "p5", "label": "cat", "bbox": [630, 10, 50, 40]})
+    began, spent_before = time.thread_time(), time.process_time()
+    first = live(session.context, 5)
+    assert time.thread_time() - began < 0.1 and first.learning
+    assert [one.rule for one in first.findings] == ["partly_outside"]
+    learned = linting.Learned.of(session.context)
+    assert learned.settled(60) and learned.at_hand() is not None
+    assert time.process_time() - spent_before < 1.5, "it is learned in a process of its own"
+    assert not live(session.context, 5).learning
     session.objects.add({"sample_id": "p7", "label": "dog", "bbox": [630, 10, 50, 40]})
     session.objects.add({"sample_id": "p7", "label": "dogg", "bbox": [100, 400, 0, 40]})
     spent, found = [], []
     for _ in range(5):
         start = time.process_time()
-        found = linting.lint_sample(session.context, 7)
+        found = linting.lint_sample(session.context, 7).findings
         spent.append(time.process_time() - start)
     assert min(spent) < 0.03, spent
-    at = {one.rule: one for one in found}
+    at: dict[str, Any] = {one.rule: one for one in found}
     assert at["partly_outside"].repair.box == (630, 10, 10, 40) and at["empty_box"].repair.act == "delete"
     assert at["unknown_label"].repair.label == "dog"
     assert [one.score for one in found] == sorted(one.score for one in found)
@@ -371,3 +381,68 @@ def fill_many(session: Session, boxes: Boxes) -> None:
         ).fetchall()
         cursor.execute("INSERT INTO data.object_label (label) VALUES ('cat'), ('dog')").fetchall()
         database.rebuild_views(cursor)
+
+
+def test_what_another_process_learned_is_the_same(coco: Boxes) -> None:
+    table = objects(coco.columns(), coco.samples(), coco.names)
+    said: list[str] = []
+    here, aside = learning.here(table, said.append, lambda: False), learn_aside(table, said.append, lambda: False)
+    assert len(table) < learning.FEW or "Sizes" in " ".join(said)
+    for findings in (lint(table, here, own=()), lint(table, aside, own=())):
+        assert len(findings)
+    assert [(one.rule, one.objects) for one in lint(table, here, own=())] == [
+        (one.rule, one.objects) for one in lint(table, aside, own=())
+    ]
+    arrays, arguments = learning.sent(table)
+    known = learning.known_from(*learning.task(arrays, arguments, said.append, lambda: False))
+    assert known.classes == here.classes and known.swaps is not None and here.swaps is not None
+    np.testing.assert_array_equal(known.swaps.fitted, here.swaps.fitted)
+    np.testing.assert_allclose(known.sizes.size, here.sizes.size)
+
+
+def test_learning_aside_ends_when_the_session_does(session: Session) -> None:
+    fill_many(session, plain_boxes(60_000))
+    live(session.context, 0)
+    began = time.perf_counter()
+    session.close()
+    assert time.perf_counter() - began < 5
+
+
+def test_what_cannot_be_learned_is_not_tried_at_every_stroke(
+    session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(session, plain_boxes(60))
+    tried: list[int] = []
+
+    def fails(table: Objects, say: object, stop: object) -> Known:
+        tried.append(len(table))
+        raise ModelError("The process has died.")
+
+    learned = linting.Learned.of(session.context)
+    linting.lint_sample(session.context, 0, fails)
+    assert learned.settled(10) and "could not be learned: The process has died." in caplog.text
+    assert not linting.lint_sample(session.context, 0, fails).learning
+    assert learned.settled(10) and tried == [60]
+    linted(session)
+    known = learned.at_hand()
+    assert known is not None and known.classes == ("cat", "dog"), "a search learns it"
+
+
+def test_only_functions_of_dataide_are_found_by_name() -> None:
+    assert tasks.named(learning.TASK) is learning.task and tasks.named("labels") is tasks.labels
+    for name in ("os:system", "nothing"):
+        with pytest.raises(KeyError):
+            tasks.named(name)
+
+
+def test_findings_are_a_table_for_plain_sql(session: Session) -> None:
+    boxes = plain_boxes(90)
+    boxes.box[4] = [620, 10, 60, 40]
+    fill(session, boxes)
+    session.find_issues("linter", progress=False)
+    columns = "sample_id, rule, repair, width_px, holds"
+    row = f"SELECT {columns} FROM finding WHERE object_id = 'o4' AND rule = 'partly_outside'"
+    assert session.sql(row).fetchall() == [("p1", "partly_outside", "box", 20.0, True)]
+    session.issues("linter").accept()
+    assert session.sql(row).fetchall() == [("p1", "partly_outside", "box", 20.0, False)]
+    assert session.sql("SELECT count(*) FROM finding WHERE NOT holds").fetchall()[0][0] >= 1

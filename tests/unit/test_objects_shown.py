@@ -155,7 +155,7 @@ def test_a_drawn_outline_covers_its_mask() -> None:
 def test_without_objects_nothing_is_said_about_them(session: Session) -> None:
     assert state(session) is None
     assert asked(session, "objects", nos=[0, 1], px=64)["objects"] == []
-    assert asked(session, "lint_objects", no=0) == {"findings": []}
+    assert asked(session, "lint_objects", no=0) == {"findings": [], "learning": False}
 
 
 def test_objects_come_as_shares_of_their_pictures(session: Session) -> None:

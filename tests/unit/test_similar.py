@@ -139,6 +139,14 @@ def test_likes_and_unlikes_are_built_one_after_the_other(session: di.Session) ->
     assert (ranked["like"], ranked["unlike"]) == (2, 2)
 
 
+def test_the_handle_begins_where_there_is_something_to_look_at(session: di.Session) -> None:
+    for mode, no in (("replace", 3), ("unlike", 9), ("like", 17)):
+        sort = ask(session, "similar", target=samples(no), mode=mode)["sort"]
+        began = ask(session, "ranked", token=sort["token"], threshold=None)
+        assert began["above"] >= 24 + began["like"], "an example is as like itself as nothing else is"
+        assert began["threshold"] == pytest.approx(round(began["threshold"], 3), abs=1e-9)
+
+
 def test_the_histogram_counts_what_passes_and_above_is_selected_in_the_kernel(session: di.Session) -> None:
     token = ask(session, "similar", target=samples(3))["sort"]["token"]
     everything = ask(session, "ranked", token=token, threshold=0.5)

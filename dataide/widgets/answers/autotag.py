@@ -30,6 +30,7 @@ from .pages import size_px
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dataide.core.view import View
     from dataide.find.tagging import Round
     from dataide.widgets.autotag import Tagger
 
@@ -55,6 +56,7 @@ def autotag(workspace: Workspace, ask: AutotagAsk) -> Reply:
         "stale": tagger.since(of) > 0,
         "positives": len(of.positives),
         "negatives": len(of.negatives),
+        "outdated": len(of.stale),
         "tagged": marks.tagged(workspace.database, tagger.tag),
         "total": 0 if latest is None else len(latest),
         "threshold": threshold,
@@ -140,7 +142,7 @@ def _tagger(workspace: Workspace, tag: str) -> Tagger:
 
 
 def _ordered(
-    workspace: Workspace, tagger: Tagger, latest: Round | None, ask: AutotagPageAsk, limit: int
+    workspace: Workspace, tagger: Tagger, latest: Round[View] | None, ask: AutotagPageAsk, limit: int
 ) -> tuple[int, NDArray[np.uint32], NDArray[np.float32], list[str | None]]:
     """How many there are, and the numbers, scores (-1 for none) and reasons of some."""
     start = max(0, ask["offset"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 from dataide.core.clauses import InClause
 from dataide.storage import issues
@@ -57,10 +58,10 @@ def _shown(issue: Issue) -> ShownIssue:
     shown: ShownIssue = {
         "kind": issue.kind,
         "state": "open" if issue.state == "stale" else issue.state,
-        "score": round(float(issue.score), 4),
-        "proposal": _cut(issue.proposal, LONGEST_PROPOSAL),
-        "confidence": None if issue.confidence is None else round(float(issue.confidence), 4),
-        "reason": _cut(issue.reason, LONGEST_REASON),
+        "score": round(float(issue.score), 4) if isfinite(issue.score) else 1.0,
+        "proposal": cut(issue.proposal, LONGEST_PROPOSAL),
+        "confidence": round(float(sure), 4) if (sure := issue.confidence) is not None and isfinite(sure) else None,
+        "reason": cut(issue.reason, LONGEST_REASON),
     }
     # The one of its group that is proposed to be kept has nothing to accept.
     if issue.kind in CURES and issue.proposal not in (None, KEEP):
@@ -68,5 +69,6 @@ def _shown(issue: Issue) -> ShownIssue:
     return shown
 
 
-def _cut(text: str | None, longest: int) -> str | None:
+def cut(text: str | None, longest: int) -> str | None:
+    """A text that is no longer than this."""
     return text if text is None or len(text) <= longest else text[: longest - 1] + "…"

@@ -62,9 +62,10 @@ def select(workspace: Workspace, ask: SelectAsk) -> Reply:
     decision: ActAnswer | None = None
     # The panels hear of both at once: what they then ask for would hold up the commit.
     with workspace.changes.together():
-        taken = workspace.selection.take(chosen, mode, ask["source"], drawn)
-        if objects is not None:
-            chosen_objects.remember(workspace.context, objects.objects, taken.version)
+        with chosen_objects.choosing(workspace.context):
+            taken = workspace.selection.take(chosen, mode, ask["source"], drawn)
+            if objects is not None:
+                chosen_objects.remember(workspace.context, objects.objects, taken.version)
         if armed is not None and "uuid" in ask:
             target: Target = {"type": "selection"}
             decision = decided(workspace, {**armed, "target": target, "uuid": ask["uuid"]}, taken.nos())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dataide.core.cards import Card, cards
 from dataide.errors import ActionError, DataideError, did_you_mean
-from dataide.storage import issue_lists, issues
+from dataide.storage import findings, issue_lists, issues
 from dataide.storage.issue_lists import GROUPED, Columns, Row
 from dataide.storage.query import ids_of
 from dataide.widgets.dialogue import Reply
@@ -31,10 +31,12 @@ from dataide.widgets.protocol_issues import (
     IssuePreviewAnswer,
     IssuePreviewAsk,
     IssueRow,
+    ObjectRepair,
 )
 from dataide.widgets.vocabulary import IssuesTarget, Thumbs
 from dataide.widgets.workspace import Workspace
 
+from .badges import LONGEST_PROPOSAL, cut
 from .pages import MOST_BYTES, size_px
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ def _kinds(workspace: Workspace) -> list[IssueKind]:
                 "grouped": kind in GROUPED,
                 "samples": search.samples,
                 "searched_at": search.made_at.isoformat(timespec="seconds"),
-                "note": search.note,
+                "note": cut(search.note, LONGEST_REASON),
             }
         )
     return sorted(made, key=lambda one: (-one["open"], one["kind"]))
@@ -231,11 +233,11 @@ def _row(row: Row, state: State, card: Card | None, selected: bool) -> IssueRow:
         "no": row.no,
         "id": card.id if card else "",
         "label": card.label if card else None,
-        "given": row.given,
-        "proposal": row.proposal,
+        "given": cut(row.given, LONGEST_PROPOSAL),
+        "proposal": cut(row.proposal, LONGEST_PROPOSAL),
         "confidence": row.confidence,
         "score": row.score,
-        "reason": row.reason and row.reason[:LONGEST_REASON],
+        "reason": cut(row.reason, LONGEST_REASON),
         "group": row.group,
         "state": state,
         "excluded": bool(card and card.excluded),
@@ -269,20 +271,38 @@ def _cut(thumbs: Thumbs, count: int) -> Thumbs:
 def issue_preview(workspace: Workspace, ask: IssuePreviewAsk) -> Reply:
     """What accepting all proposals that are sure and severe enough would change."""
     known = columns_of(workspace, ask["kind"])
-    answer: IssuePreviewAnswer = {"count": 0, "changes": [], "more": 0, "by": "confidence", "bins": []}
+    answer: IssuePreviewAnswer = {
+        "count": 0, "changes": [], "more": 0, "repairs": [], "by": "confidence", "bins": []
+    }  # fmt: skip
     if ask["kind"] in issues.CURES:
         marks = known.chosen(confidence=ask["min_confidence"], score=ask["max_score"])
-        changes, answer["more"] = issue_lists.changes(workspace.database, known, marks, MOST_CHANGES)
-        answer["count"] = int(np.count_nonzero(marks & known.changes))
-        answer["changes"] = [{"from": one.before, "to": one.after, "count": one.count} for one in changes]
+        if issues.CURES[ask["kind"]] == issues.OBJECTS:
+            answer["count"], answer["repairs"] = _repairs(workspace, known, marks)
+        else:
+            changes, answer["more"] = issue_lists.changes(workspace.database, known, marks, MOST_CHANGES)
+            answer["count"] = int(np.count_nonzero(marks & known.changes))
+            answer["changes"] = [{"from": one.before, "to": one.after, "count": one.count} for one in changes]
         answer["by"] = "confidence" if known.has_confidence or not len(known.nos) else "severity"
         answer["bins"] = issue_lists.histogram(known).tolist()
     return Reply(answer)
 
 
+def _repairs(workspace: Workspace, known: Columns, marks: NDArray[np.bool_]) -> tuple[int, list[ObjectRepair]]:
+    """How many of the marked samples have objects to repair, and how many objects get which repair."""
+    found = workspace.kept(
+        f"repairs of {known.kind}",
+        version_of(workspace),
+        lambda: findings.repairs(workspace.database, known.kind),
+    )
+    chosen = np.isin(found["sample_no"], known.nos[marks & known.changes])
+    said: dict[str, Literal["delete", "move", "relabel"]] = {"delete": "delete", "box": "move", "relabel": "relabel"}
+    counts = {act: int(found[act][chosen].sum()) for act in said}
+    return int(np.count_nonzero(chosen)), [{"act": said[act], "count": count} for act, count in counts.items() if count]
+
+
 def issue_neighbours(workspace: Workspace, ask: IssueNeighboursAsk) -> Reply:
     """What a sample should be compared with: the others of its group, else the most similar ones."""
-    no, database = ask["no"], workspace.database
+    no, database = workspace.sample_no(ask["no"]), workspace.database
     most = max(1, min(ask["limit"], MOST_NEIGHBOURS))
     nos: list[int] = []
     similar: dict[int, float] = {}
@@ -303,7 +323,7 @@ def issue_neighbours(workspace: Workspace, ask: IssueNeighboursAsk) -> Reply:
 
         try:
             answer["embedding"], found, cosines = around(
-                database, no, most, embedding=_embedding_in_sight(workspace), among=workspace.context.view().mask()
+                database, no, most, embedding=embedding_in_sight(workspace), among=workspace.context.view().mask()
             )
         except DataideError as error:
             answer["note"] = f"{error.message} {error.hint or ''}".strip()
@@ -323,7 +343,7 @@ def issue_neighbours(workspace: Workspace, ask: IssueNeighboursAsk) -> Reply:
     return Reply(answer, [data])
 
 
-def _embedding_in_sight(workspace: Workspace) -> str | None:
+def embedding_in_sight(workspace: Workspace) -> str | None:
     """The embedding that the newest map was made from: what looks near should be near."""
     projections = workspace.places.projections()
     return projections[0].embedding if projections else None

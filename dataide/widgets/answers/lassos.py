@@ -11,6 +11,7 @@ from dataide.core.gesture import Differing, Drawn, combined
 from dataide.core.object_points import ObjectPoints
 from dataide.core.selection import fitted
 from dataide.errors import ProtocolError
+from dataide.widgets import chosen_objects
 from dataide.widgets.vocabulary import BoxShape, Mode, PolygonShape, Shape
 from dataide.widgets.workspace import Workspace
 
@@ -82,7 +83,12 @@ def lassoed_objects(workspace: Workspace, shape: Shape, mode: Mode, token: str |
             raise ProtocolError("A polygon is x, y, x, y …: an even number of numbers.")
         drawn = placed.in_polygon(np.array(shape["points"], dtype=np.float64).reshape(-1, 2)).mask
     drawn = drawn & visible
-    now = combined(selected_of(workspace, placed) if mode != "replace" else np.zeros_like(drawn), drawn, mode)
+    held = np.zeros_like(drawn)
+    if mode != "replace":
+        held = selected_of(workspace, placed)
+        if chosen_objects.chosen(workspace.context) is None:
+            held = held & placed.on_map  # where all samples are selected, what is not on the map is no part of it
+    now = combined(held, drawn, mode)
     selected = workspace.selection.mask
     count = max(workspace.database.sample_count, len(selected))
     before, after = fitted(selected, count), placed.samples_of(now, count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from dataide.core import object_actions
 from dataide.core.object_actions import AddObjects, DeleteObjects, MoveObjects, ObjectAction, RelabelObjects, things
-from dataide.errors import ActionError, UnknownSample
+from dataide.errors import ActionError
 from dataide.storage import object_query, object_rows
 from dataide.storage.object_rows import Outlines
 from dataide.storage.object_tables import BOX
@@ -43,6 +44,8 @@ MOST_BYTES = 1 << 20
 INSPECTED_PX = 2_048
 SMALLEST_PX = 16
 NO_LABEL = 255
+# Shares of a picture; what lies further out than this lies nowhere, and would be infinite as a Float32.
+FARTHEST = 1e6
 # Ten colours that everybody tells apart, and after them hues.
 APART = 10
 
@@ -217,18 +220,22 @@ def _put(gone: _Columns, row: Mapping[str, Any], outlines: Outlines, size: tuple
     )
     gone.rings.append(len(outlines))
     gone.lengths.extend(len(outline) for outline in outlines)
-    gone.points.extend(outline / (width, height) for outline in outlines)
+    gone.points.extend(np.clip(outline / (width, height), -FARTHEST, FARTHEST) for outline in outlines)
     gone.keypoints.append(
         [
             round(value, 5)
             for point in row["keypoints"] or ()
-            # One that is not labelled stands at 0, 0 and says nothing.
-            if point["visibility"]
+            # One that is not labelled stands at 0, 0 and says nothing; a file may have some that are nowhere.
+            if point and point["visibility"] and _is_somewhere(point)
             for value in (point["x_px"] / width, point["y_px"] / height, point["visibility"])
         ]
     )
     gone.ids.append(row.get("object_id") or "")
     gone.tracks.append(row.get("track"))
+
+
+def _is_somewhere(point: Mapping[str, Any]) -> bool:
+    return all(value is not None and math.isfinite(value) for value in (point["x_px"], point["y_px"]))
 
 
 # ---- what people do ----------------------------------------------------------------------------------------------
@@ -276,11 +283,10 @@ def act_objects(workspace: Workspace, ask: ActObjectsAsk) -> Reply:
 
 
 def _added(workspace: Workspace, ask: ActObjectsAsk) -> Reply:
-    no = ask.get("no", -1)
-    if not 0 <= no < workspace.database.sample_count:
-        raise UnknownSample(f"There is no sample number {no}.", hint="The session has changed: reload the page.")
+    no = workspace.sample_no(ask.get("no", -1))
     box = clipped(workspace, no, [float(value) for value in ask.get("box", [])])
     label = ask.get("label")
+    label = None if label is None else object_actions.checked_label(label)
     lot = object_rows.drawn(no, label, box)
     (sample_id,) = ids_of(workspace.database, np.array([no], np.uint32))
     event = object_actions.act(
@@ -316,6 +322,8 @@ def clipped(workspace: Workspace, no: int, box: Sequence[float]) -> list[float]:
         left, right = (min(max(x, 0.0), float(size[0])) for x in (left, right))
         top, bottom = (min(max(y, 0.0), float(size[1])) for y in (top, bottom))
     placed = [round(value, 2) for value in (left, top, right - left, bottom - top)]
+    if not np.isfinite(placed).all():
+        raise ActionError("A box that large is none.", hint="Draw it over the picture.")
     if placed[2] <= 0 or placed[3] <= 0:
         raise ActionError("Nothing of the box would be left in the picture.", hint="Draw it over the picture.")
     return placed
@@ -335,8 +343,11 @@ def lint_objects(workspace: Workspace, ask: LintObjectsAsk) -> Reply:
     """What rules find in the objects of one sample, the gravest first."""
     from dataide.review.linting import lint_sample
 
-    found = lint_sample(workspace.context, ask["no"])
-    answer: LintObjectsAnswer = {"findings": [_finding(one) for one in found[:MOST_FINDINGS]]}
+    found = lint_sample(workspace.context, workspace.sample_no(ask["no"]))
+    answer: LintObjectsAnswer = {
+        "findings": [_finding(one) for one in found.findings[:MOST_FINDINGS]],
+        "learning": found.learning,
+    }
     return Reply(answer)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dataide.core.cards import Card, cards, details
+from dataide.core.object_points import ObjectPoints
 from dataide.errors import ProtocolError, UnknownSample
 from dataide.widgets.dialogue import Reply
 from dataide.widgets.protocol import InspectAnswer, InspectAsk, PageAnswer, PageAsk, PeekAnswer, PeekAsk
@@ -16,6 +17,7 @@ from dataide.widgets.vocabulary import Thumbs
 from dataide.widgets.workspace import Workspace
 
 from .badges import badges, facts, has_open
+from .object_peek import cut_out
 from .ordering import groups_of
 from .state import issue_counts
 
@@ -118,38 +120,47 @@ def _thumbnails(workspace: Workspace, nos: Sequence[int], px: int, within_s: flo
 def peek(workspace: Workspace, ask: PeekAsk) -> Reply:
     """A thumbnail and a caption for what lies under the pointer."""
     no = ask.get("no")
+    of_object: int | None = None
     if no is None:
         index = ask.get("index")
         if index is None:
             raise ProtocolError("peek names a sample by `no`, or by `projection` and `index`.")
         placed = workspace.places.points(ask.get("projection"))
         if not 0 <= index < placed.total:
-            raise UnknownSample("There is no point there any more.")
+            raise UnknownSample("There is no point there any more.", hint="The map has changed: reload the page.")
         no = placed.no(index)
-    found = cards(workspace.database, [no]) if no >= 0 else []
-    if not found:
-        raise UnknownSample(f"There is no sample number {no}.")
-    card = found[0]
+        of_object = placed.object_no(index) if isinstance(placed, ObjectPoints) else None
+    (card,) = cards(workspace.database, [workspace.sample_no(no)])
     (thumb,) = workspace.thumbnails.get([no], size_px(ask["px"]))
     caption = card.id if card.label is None else f"{card.id} · {card.label}"
     answer: PeekAnswer = {
         "no": no,
         "id": card.id,
-        "label": card.label,
+        "label": card.label if of_object is None else _object_label(workspace, of_object),
         "caption": " · ".join([caption, *card.tags[:4]]),
         "mime": thumb.mime if thumb.problem is None else None,
         "problem": thumb.problem,
     }
     if has_open(workspace):
         answer["issues"] = badges(workspace, [no]).get(no, [])
+    cut = None if of_object is None else cut_out(workspace, no, of_object, size_px(ask["px"]))
+    if cut is not None:
+        answer["object"], data, answer["mime"] = cut
+        answer["problem"] = None
+        return Reply(answer, [data])
     return Reply(answer, [thumb.data] if thumb.problem is None else [])
+
+
+def _object_label(workspace: Workspace, object_no: int) -> str | None:
+    """On a map of objects a point is coloured by this one, and not by the label of its sample."""
+    with workspace.database.query("SELECT label FROM data.object WHERE object_no = ?", [object_no]) as cursor:
+        found = cursor.fetchall()
+    return None if not found or found[0][0] is None else str(found[0][0])
 
 
 def inspect(workspace: Workspace, ask: InspectAsk) -> Reply:
     """One sample in full, with its history."""
-    no = ask["no"]
-    if no < 0:
-        raise UnknownSample(f"There is no sample number {no}.")
+    no = workspace.sample_no(ask["no"])
     shown = details(workspace.database, no)
     px = max(FULL_PX[0], min(ask["px"], FULL_PX[1]))
     full = workspace.thumbnails.full(no, px)

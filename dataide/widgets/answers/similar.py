@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,18 @@ from dataide.widgets.rankings import Kept, Rankings
 from dataide.widgets.workspace import Workspace
 
 from .decisions import targeted
+from .issues import embedding_in_sight
 from .state import sort_on_wire
 
 if TYPE_CHECKING:
-    from dataide.find.similarity import Examples
+    from dataide.find.similarity import Examples, Ranking
+
+SCREENFUL = 24
 
 
 def similar(workspace: Workspace, ask: SimilarAsk) -> Reply:
     """Sorts by similarity with the target, or with one more example of what is wanted or not."""
+    from dataide.find.neighbours import require
     from dataide.find.similarity import ranked
 
     embedding, like, unlike = _examples(workspace, ask)
@@ -34,7 +39,8 @@ def similar(workspace: Workspace, ask: SimilarAsk) -> Reply:
     known = found.nos < len(scores)  # samples may arrive meanwhile
     scores[found.nos[known]] = found.similarity[known]
     wanted = workspace.orders.rank(found.nos, label)
-    made = Kept(str(wanted.token), embedding, like, unlike, scores, found.threshold)
+    number = require(workspace.database, embedding).number
+    made = Kept(str(wanted.token), embedding, like, unlike, scores, _begin(found, len(joined.nos)), number)
     Rankings.of(workspace).add(made, workspace.orders.sort.token)
     workspace.orders.set_sort(wanted)
     answer: SimilarAnswer = {"sort": sort_on_wire(wanted), "count": len(found.nos), "embedding": embedding}
@@ -47,8 +53,8 @@ def ranked(workspace: Workspace, ask: RankedAsk) -> Reply:
     passing = workspace.filter.mask()
     counts, edges = ranking.histogram(passing)
     wanted = ask["threshold"]
-    # As people read it: a threshold that is shown with three digits means just these.
-    threshold = round(ranking.threshold, 3) if wanted is None else wanted
+    # As people read it, with three digits; rounded down, so that what it began at lies above it.
+    threshold = floor(ranking.threshold * 1000 + 1e-6) / 1000 if wanted is None else wanted
     above = ranking.above(threshold)
     many = min(len(above), len(passing))
     answer: RankedAnswer = {
@@ -65,8 +71,18 @@ def ranked(workspace: Workspace, ask: RankedAsk) -> Reply:
     return Reply(answer)
 
 
+def _begin(found: Ranking, examples: int) -> float:
+    """Where the handle begins: with less than a screenful beside the examples there is nothing to look at."""
+    if not len(found.similarity):
+        return found.threshold
+    last = min(examples + SCREENFUL, len(found.similarity)) - 1
+    return min(found.threshold, float(found.similarity[last]))
+
+
 def _examples(workspace: Workspace, ask: SimilarAsk) -> tuple[str, list[Examples], list[Examples]]:
     """The embedding, what is wanted and what is not."""
+    from dataide.find.neighbours import require
+
     mode = ask.get("mode", "replace")
     sort = workspace.orders.sort
     before = Rankings.of(workspace).find(sort.token) if sort.by == "similar" else None
@@ -82,6 +98,11 @@ def _examples(workspace: Workspace, ask: SimilarAsk) -> tuple[str, list[Examples
         unlike = ask.get("unlike")
         away = [] if unlike is None else [_example(workspace, embedding, unlike)]
         return embedding, [_example(workspace, embedding, ask["target"])], away
+    if require(workspace.database, before.embedding).number != before.number:
+        raise ActionError(
+            f"The vectors of {before.embedding!r} were made anew since, and cannot be compared with the earlier ones.",
+            hint="Select what it should be like and press S for a new search.",
+        )
     made = _example(workspace, before.embedding, ask["target"])
     # Who says that something is like it, no longer says that it is not.
     like, unlike_ = _without(workspace, before.like, made), _without(workspace, before.unlike, made)
@@ -99,7 +120,10 @@ def _example(workspace: Workspace, embedding: str, target: Any) -> Examples:
 
     if target["type"] == "region":
         if len(target["box"]) != 4:
-            raise ActionError("A region has four numbers: left, top, width and height, as shares of the picture.")
+            raise ActionError(
+                "A region has four numbers: left, top, width and height, as shares of the picture.",
+                hint="Draw it over the picture in the inspector.",
+            )
         return region(workspace.context, embedding, int(target["no"]), target["box"], shares=True)
     if target["type"] == "object":
         return _of_object(workspace, embedding, int(target["no"]))
@@ -119,7 +143,7 @@ def _of_object(workspace: Workspace, embedding: str, object_no: int) -> Examples
         raise UnknownSample(f"There is no object number {object_no}.", hint="It may have been deleted meanwhile.")
     sample_no, *box = rows[0]
     if None in box:
-        raise ActionError("This object has no box to be cut out.")
+        raise ActionError("This object has no box to be cut out.", hint="Give it one in the inspector first.")
     return region(workspace.context, embedding, int(sample_no), box)
 
 
@@ -172,6 +196,5 @@ def _embedding_in_sight(workspace: Workspace) -> str:
     known = [one.name for one in vectors.embeddings(workspace.database)]
     if not known:
         raise ActionError("The samples have no vectors yet.", hint="Type session.embed().", code="no_vectors")
-    projections = workspace.places.projections()
-    in_sight = projections[0].embedding if projections else None
+    in_sight = embedding_in_sight(workspace)
     return in_sight if in_sight is not None and in_sight in known else known[-1]

@@ -30,7 +30,7 @@ from .objects import objects_state
 MOST_NAMES = 1_000
 _COUNTED = "SELECT {name}, count(*) FROM {table} WHERE {condition} GROUP BY {name} ORDER BY 2 DESC, 1 LIMIT ?"
 _OPEN_ISSUES = (
-    "SELECT kind, count(*), min(score) FROM data.issue_now "
+    "SELECT kind, count(*), coalesce(min(score) FILTER (isfinite(score)), 1) FROM data.issue_now "
     "WHERE is_issue AND state = 'open' AND NOT excluded GROUP BY kind"
 )
 # What stands in the statistics of the file answers for the usual case: nothing was ever replaced.

@@ -1,7 +1,8 @@
 /** One sample: the picture, what is known about it, and what was decided. The panel and the grid's drawer both show it. */
 import type { HubExports, KernelError, Reply } from "../contract.js";
-import { InspectedObjects, OBJECT_KEYS } from "../objects/inspected.js";
+import { InspectedObjects } from "../objects/inspected.js";
 import type { Objects } from "../objects/layer.js";
+import { OBJECT_KEYS } from "../objects/object_keys.js";
 import { isAbort } from "../panel.js";
 import type { Answer } from "../protocol.js";
 import { drawFacts } from "./facts.js";

@@ -70,6 +70,7 @@ export class ZoomedPicture {
 
   fit(): void {
     this.#fit = true;
+    if (this.#away()) return;
     this.#set(fitted(this.#picture(), this.#room()));
   }
 
@@ -83,6 +84,7 @@ export class ZoomedPicture {
 
   /** After the frame changed its size. */
   resized(): void {
+    if (this.#away()) return;
     if (this.#fit) this.fit();
     else if (this.#view !== null) this.#set(kept(this.#view, this.#picture(), this.#room()));
   }
@@ -98,6 +100,11 @@ export class ZoomedPicture {
 
   #picture(): Size {
     return { width: this.#image.naturalWidth || 1, height: this.#image.naturalHeight || 1 };
+  }
+
+  /** Hidden for a moment, as by another tab or a change of theme: there is nothing to fit into, and what was seen comes back. */
+  #away(): boolean {
+    return this.#view !== null && (this.#frame.clientWidth === 0 || this.#frame.clientHeight === 0);
   }
 
   #room(): Size {

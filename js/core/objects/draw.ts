@@ -1,4 +1,4 @@
-/** Draws objects over a picture: in tiles, in the card of the pointer and in the inspector alike. */
+/** Draws objects over the inspected picture; how they look in tiles and in the card of the pointer as well (vector.ts). */
 import { handlesOf, onScreen, type Place, type Size } from "./geometry.js";
 import type { Box, Shape } from "./shapes.js";
 
@@ -7,7 +7,8 @@ export interface Look {
   masks: boolean;
   keypoints: boolean;
   labels: boolean;
-  selected?: number | null;
+  /** Stand out; one alone has handles. */
+  selected?: ReadonlySet<number>;
   /** Stand out, and say their name. */
   marked?: ReadonlySet<number>;
 }
@@ -15,12 +16,13 @@ export interface Look {
 // Seen on any picture: a dark colour has a light edge, a light one a dark edge.
 const EDGES = { "#000000": "rgb(0 0 0 / 65%)", "#ffffff": "rgb(255 255 255 / 80%)" } as const;
 const LIGHT = "#ffffff";
-const MASK_ALPHA = 0.32;
-const LINE_PX = 1.5;
-const THIN_PX = 1.25;
+export const MASK_ALPHA = 0.32;
+export const LINE_PX = 1.5;
+export const THIN_PX = 1.25;
+export const CROWD_DASH = [4, 3];
 const HANDLE_PX = 7;
 const FONT_PX = 11;
-const FONT = `${FONT_PX}px system-ui, sans-serif`;
+export const FONT = `${FONT_PX}px system-ui, sans-serif`;
 // Below this a tile is too small for words.
 export const WORDS_FROM_PX = 180;
 const LONGEST_WORD = 28;
@@ -45,26 +47,53 @@ export function drawShapes(
   place: Place,
   look: Look,
 ): void {
-  const standsOut = ({ object }: Shape): boolean => object === look.selected || look.marked?.has(object) === true;
-  const plain = shapes.filter((shape) => !standsOut(shape));
-  const special = shapes.filter(standsOut);
+  const { plain, special } = split(shapes, look);
   context.lineJoin = "round";
-  if (look.masks) for (const shape of shapes) drawMask(context, shape, place, standsOut(shape));
+  if (look.masks) for (const shape of shapes) drawMask(context, shape, place, special.includes(shape));
   const line = Math.max(place.width, place.height) < WORDS_FROM_PX ? THIN_PX : LINE_PX;
   if (look.boxes) for (const shape of plain) drawBox(context, shape, place, line);
   for (const shape of special) drawBox(context, shape, place, LINE_PX + 1);
   if (look.keypoints) for (const shape of shapes) drawKeypoints(context, shape, place);
-  // A name that would lie on another one is left out; pointing at the object says it. What stands out comes first.
-  const names: Box[] = special.map((shape) => drawName(context, shape, place, [])).filter((one) => one !== null);
-  if (look.labels) {
-    for (const shape of plain) {
-      const name = drawName(context, shape, place, names);
-      if (name !== null) names.push(name);
-    }
-  }
-  const selected = special.find(({ object }) => object === look.selected);
+  context.font = FONT;
+  for (const name of namesOf(shapes, place, look, (text) => context.measureText(text).width)) drawName(context, name);
+  const selected = look.selected?.size === 1 ? special.find(({ object }) => look.selected?.has(object)) : undefined;
   if (selected?.box) drawHandles(context, onScreen(selected.box, place));
 }
+
+/** What stands out, and all others. */
+export function split(shapes: readonly Shape[], { selected, marked }: Pick<Look, "selected" | "marked">) {
+  const standsOut = ({ object }: Shape): boolean => selected?.has(object) === true || marked?.has(object) === true;
+  return { plain: shapes.filter((shape) => !standsOut(shape)), special: shapes.filter(standsOut) };
+}
+
+/** A name that is written, and the ground it stands on. */
+export interface Name extends Box {
+  text: string;
+  color: string;
+}
+
+/**
+ * Where names are written. One that would lie on another is left out; pointing at the object says it. What stands out comes first,
+ * and has its name in any case.
+ */
+export function namesOf(
+  shapes: readonly Shape[],
+  place: Place,
+  look: Pick<Look, "labels" | "selected" | "marked">,
+  widthOf: (text: string) => number,
+): Name[] {
+  const { plain, special } = split(shapes, look);
+  const names = special.flatMap((shape) => nameOf(shape, place, widthOf) ?? []);
+  if (!look.labels) return names;
+  for (const shape of plain) {
+    const name = nameOf(shape, place, widthOf);
+    if (name !== null && !names.some((other) => overlap(name, other))) names.push(name);
+  }
+  return names;
+}
+
+const overlap = (a: Box, b: Box): boolean =>
+  a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 
 /** The box that is being drawn. */
 export function drawNew(context: CanvasRenderingContext2D, box: Box, place: Place, color: string): void {
@@ -75,7 +104,7 @@ export function drawNew(context: CanvasRenderingContext2D, box: Box, place: Plac
 }
 
 function stroked(context: CanvasRenderingContext2D, color: string, line: number, draw: () => void): void {
-  context.strokeStyle = EDGES[inkOn(color)];
+  context.strokeStyle = edgeOf(color);
   context.lineWidth = line + 1.5;
   draw();
   context.strokeStyle = color;
@@ -86,7 +115,7 @@ function stroked(context: CanvasRenderingContext2D, color: string, line: number,
 function drawBox(context: CanvasRenderingContext2D, { box, crowd, color }: Shape, place: Place, line: number): void {
   if (box === null) return;
   const { left, top, width, height } = onScreen(box, place);
-  if (crowd) context.setLineDash([4, 3]);
+  if (crowd) context.setLineDash(CROWD_DASH);
   stroked(context, color, line, () => context.strokeRect(left, top, width, height));
   if (crowd) context.setLineDash([]);
 }
@@ -124,26 +153,23 @@ function drawKeypoints(context: CanvasRenderingContext2D, { keypoints, color }: 
   }
 }
 
-/** Where the name was written; null where there is no room among those that are there. */
-function drawName(context: CanvasRenderingContext2D, shape: Shape, place: Place, names: readonly Box[]): Box | null {
+/** Over the box, or inside it where there is no room over it. */
+function nameOf(shape: Shape, place: Place, widthOf: (text: string) => number): Name | null {
   if (shape.box === null) return null;
-  const { left, top, height } = onScreen(shape.box, place);
+  const { left, top } = onScreen(shape.box, place);
   const text = shortened(shape.label ?? "no label");
-  context.font = FONT;
-  context.textBaseline = "middle";
-  const [width, tall] = [context.measureText(text).width + 6, FONT_PX + 4];
-  // Over the box, or inside it where there is no room over it.
-  const above = top - tall >= Math.min(place.y, 0);
-  const y = above ? top - tall : Math.min(top, top + height);
+  const [width, height] = [widthOf(text) + 6, FONT_PX + 4];
+  const y = top - height >= Math.min(place.y, 0) ? top - height : top;
   const x = Math.min(Math.max(left - 1, place.x), Math.max(place.x + place.width - width, place.x));
-  const taken = (other: Box): boolean =>
-    x < other.left + other.width && other.left < x + width && y < other.top + other.height && other.top < y + tall;
-  if (names.some(taken)) return null;
-  context.fillStyle = shape.color;
-  context.fillRect(x, y, width, tall);
-  context.fillStyle = inkOn(shape.color);
-  context.fillText(text, x + 3, y + tall / 2 + 0.5);
-  return { left: x, top: y, width, height: tall };
+  return { left: x, top: y, width, height, text, color: shape.color };
+}
+
+function drawName(context: CanvasRenderingContext2D, { left, top, width, height, text, color }: Name): void {
+  context.textBaseline = "middle";
+  context.fillStyle = color;
+  context.fillRect(left, top, width, height);
+  context.fillStyle = inkOn(color);
+  context.fillText(text, left + 3, top + height / 2 + 0.5);
 }
 
 function drawHandles(context: CanvasRenderingContext2D, box: Box): void {
@@ -159,6 +185,8 @@ function drawHandles(context: CanvasRenderingContext2D, box: Box): void {
 
 const shortened = (text: string): string =>
   text.length <= LONGEST_WORD ? text : `${text.slice(0, LONGEST_WORD - 1)}…`;
+
+export const edgeOf = (color: string): string => EDGES[inkOn(color)];
 
 /** Black or white, whichever is easier to read on a colour (WCAG's relative luminance). */
 export function inkOn(color: string): "#000000" | "#ffffff" {

@@ -6,6 +6,7 @@ const PICTURE = { width: 100, height: 100 };
 let boxes: Map<number, Box>;
 let decided: Decision[];
 let editor: Editor;
+let waits: boolean;
 
 const nothing = { objects: [], handle: null };
 const on = (...objects: number[]) => ({ objects, handle: null });
@@ -27,7 +28,9 @@ beforeEach(() => {
     () => PICTURE,
     (object) => boxes.get(object) ?? null,
     (decision) => decided.push(decision),
+    () => waits,
   );
+  waits = false;
 });
 afterEach(() => vi.useRealTimers());
 
@@ -64,7 +67,7 @@ describe("changing", () => {
     editor.select(1);
     editor.press({ x: 70, y: 70 }, { objects: [1], handle: { x: 1, y: 1 } });
     editor.move({ x: 80, y: 90 }, 1);
-    expect(editor.changed).toEqual({ object: 1, box: { left: 10, top: 10, width: 70, height: 80 } });
+    expect([...editor.changed]).toEqual([[1, { left: 10, top: 10, width: 70, height: 80 }]]);
     expect(editor.escape()).toBe(true);
     editor.release(1);
     expect(decided).toEqual([]);
@@ -88,7 +91,7 @@ describe("changing", () => {
     for (let i = 0; i < 5; i++) editor.nudge(1, 0);
     editor.nudge(0, 10);
     expect(decided).toEqual([]);
-    expect(editor.changed?.box).toEqual({ left: 25, top: 30, width: 10, height: 10 });
+    expect(editor.changed.get(2)).toEqual({ left: 25, top: 30, width: 10, height: 10 });
     vi.advanceTimersByTime(600);
     expect(decided).toEqual([{ verb: "move", object: 2, box: { left: 25, top: 30, width: 10, height: 10 } }]);
     expect(editor.nudge(0, 0)).toBe(true);
@@ -102,7 +105,7 @@ describe("changing", () => {
     editor.select(1);
     expect(decided.map(({ verb }) => verb)).toEqual(["move"]);
     expect(editor.remove()).toBe(true);
-    expect(decided.at(-1)).toEqual({ verb: "delete", object: 1 });
+    expect(decided.at(-1)).toEqual({ verb: "delete", objects: [1] });
     expect(editor.remove()).toBe(false);
     expect(editor.nudge(1, 0)).toBe(false);
   });
@@ -110,18 +113,86 @@ describe("changing", () => {
 
 describe("drawing", () => {
   it("makes a box of a drag and nothing of a slip", () => {
-    editor.drawing = true;
+    editor.drawing = "box";
     expect(drag([50, 50], [51, 90], on(1))).toBe(true);
-    expect([decided.length, editor.drawing]).toEqual([0, true]);
+    expect([decided.length, editor.drawing]).toEqual([0, "box"]);
     drag([50, 50], [20, 120], on(1));
     expect(decided).toEqual([{ verb: "add", box: { left: 20, top: 50, width: 30, height: 50 } }]);
-    expect(editor.drawing).toBe(false);
+    expect(editor.drawing).toBeNull();
   });
 
   it("is left with Esc, and so is what is selected", () => {
-    editor.drawing = true;
+    editor.drawing = "box";
     editor.select(1);
-    expect([editor.escape(), editor.drawing, editor.selected]).toEqual([true, false, 1]);
+    expect([editor.escape(), editor.drawing, editor.selected]).toEqual([true, null, 1]);
     expect([editor.escape(), editor.selected, editor.escape()]).toEqual([true, null, false]);
+  });
+});
+
+describe("several objects", () => {
+  const shift = (at: [number, number], ...objects: number[]): void => {
+    editor.press({ x: at[0], y: at[1] }, { objects, handle: null, more: true });
+    editor.release(1);
+  };
+
+  it("are selected with Shift, and go with one decision", () => {
+    drag([25, 25], [25, 25], on(1));
+    shift([25, 25], 2, 1);
+    expect([editor.chosen, editor.selected]).toEqual([[1, 2], null]);
+    shift([25, 25], 2, 1);
+    expect(editor.chosen).toEqual([1]);
+    shift([25, 25], 2, 1);
+    expect(editor.nudge(1, 0)).toBe(false);
+    expect(editor.remove()).toBe(true);
+    expect([decided, editor.chosen]).toEqual([[{ verb: "delete", objects: [1, 2] }], []]);
+  });
+
+  it("are left with Esc, and a click takes one of them alone", () => {
+    drag([25, 25], [25, 25], on(1));
+    shift([25, 25], 2);
+    expect([editor.escape(), editor.chosen]).toEqual([true, []]);
+    shift([25, 25], 2);
+    shift([25, 25], 1);
+    drag([25, 25], [25, 25], on(1));
+    expect(editor.selected).toBe(1);
+  });
+});
+
+describe("a nudge while undo is under way", () => {
+  it("moves what undo brings, and is decided once that is there", () => {
+    editor.select(2);
+    waits = true;
+    editor.nudge(3, 0);
+    vi.advanceTimersByTime(600);
+    expect(decided).toEqual([]);
+    boxes.set(2, { left: 40, top: 20, width: 10, height: 10 });
+    expect(editor.changed.get(2)?.left).toBe(43);
+    waits = false;
+    editor.arrived();
+    editor.arrived();
+    expect(decided).toEqual([{ verb: "move", object: 2, box: { left: 43, top: 20, width: 10, height: 10 } }]);
+  });
+
+  it("is not decided before the hand rests only because the boxes are there", () => {
+    editor.select(2);
+    editor.nudge(3, 0);
+    editor.arrived();
+    expect(decided).toEqual([]);
+  });
+
+  it("stops at the edge, and comes back with the first step back", () => {
+    editor.select(2);
+    for (let i = 0; i < 9; i++) editor.nudge(10, 0);
+    editor.nudge(-1, 0);
+    expect(editor.changed.get(2)?.left).toBe(89);
+  });
+});
+
+describe("a region", () => {
+  it("is pointed out by a drag, and is no object", () => {
+    editor.drawing = "region";
+    drag([50, 50], [20, 120], on(1));
+    expect(decided).toEqual([{ verb: "region", box: { left: 20, top: 50, width: 30, height: 50 } }]);
+    expect(editor.drawing).toBeNull();
   });
 });

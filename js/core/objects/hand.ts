@@ -47,7 +47,7 @@ export class Hand {
     const at = this.#at(event);
     if (event.button !== 0 || at === null) return;
     const objects = under(this.#options.shapes(), at.screen, at.place).map(({ object }) => object);
-    if (this.#editor.press(at.picture, { objects, handle: this.#handle(at.screen, at.place) })) {
+    if (this.#editor.press(at.picture, { objects, handle: this.#handle(at.screen, at.place), more: event.shiftKey })) {
       event.stopPropagation();
       this.#frame.setPointerCapture(event.pointerId);
       this.#frame.focus({ preventScroll: true });
@@ -74,7 +74,8 @@ export class Hand {
   }
 
   #hover(at: { screen: Point; place: Place } | null): void {
-    const { drawing, selected } = this.#editor;
+    const { selected } = this.#editor;
+    const drawing = this.#editor.drawing !== null;
     const found = at === null || drawing ? [] : under(this.#options.shapes(), at.screen, at.place);
     const handle = at === null || drawing ? null : this.#handle(at.screen, at.place);
     const { dataset } = this.#frame;

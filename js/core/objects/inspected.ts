@@ -12,15 +12,9 @@ import type { Objects } from "./layer.js";
 import { drawLegend } from "./legend.js";
 import { type Box, decoded, type SampleObjects, type Shape, shapeColor } from "./shapes.js";
 
-export const OBJECT_KEYS: readonly (readonly [string, string])[] = [
-  ["O", "Show or hide objects"],
-  ["B", "Draw a box"],
-  ["Tab, click", "Select an object"],
-  ["← → ↑ ↓ , Shift", "Move it by 1 px, by 10 px"],
-  ["L, Delete", "Relabel it, delete it"],
-  ["S, Shift + S, U", "With an object selected: most similar to it first; more like it, less like it"],
-];
-
+const LEARNING_MS = 1_000; // then rules are asked again, each time after twice as long
+// A region is no object, and has no colour of a class.
+const REGION = "#ffffff";
 const NEW = -1; // the number of an object that the kernel has not numbered yet
 const ARROWS: Record<string, readonly [number, number]> = {
   ArrowLeft: [-1, 0],
@@ -52,9 +46,12 @@ export class InspectedObjects {
   #size: Size | null = null;
   #sample: SampleObjects | null = null;
   #findings: readonly ShownFinding[] = [];
+  #again: ReturnType<typeof setTimeout> | undefined;
   #marked: ReadonlySet<number> = new Set();
   #pending: Box | null = null; // drawn, and waiting for its label
   #selectNew = false;
+  #mode: SimilarMode = "replace"; // of the region that is being pointed out
+  #held: number | null = null; // the version of which the objects are
   #version: number | null = null;
   #frameId = 0;
 
@@ -77,6 +74,7 @@ export class InspectedObjects {
       () => this.#size ?? { width: 1, height: 1 },
       (object) => this.#boxOf(object),
       (decision) => this.#decide(decision),
+      () => this.#outdated(),
     );
     this.#decisions = new Decisions(hub, (news) => {
       if (news === "done") void this.#ask();
@@ -95,7 +93,7 @@ export class InspectedObjects {
       },
     });
     signal.addEventListener("abort", () => {
-      this.#editor.settle();
+      this.#editor.settle(true);
       cancelAnimationFrame(this.#frameId);
     });
     hub.dom.effectUntil(signal, () => {
@@ -104,6 +102,9 @@ export class InspectedObjects {
       this.#version = version;
       if (changed) void this.#ask();
       this.#render();
+    });
+    hub.dom.effectUntil(signal, () => {
+      if (!hub.store.stepping.value) this.#settled();
     });
     hub.dom.effectUntil(signal, () => {
       layer.toggles.value;
@@ -116,10 +117,10 @@ export class InspectedObjects {
   show(no: number | null, size: Size | null): void {
     const other = no !== this.#no;
     if (other) {
-      this.#editor.settle();
+      this.#editor.settle(true);
       this.#editor.cancel();
-      this.#editor.selected = null;
-      this.#editor.drawing = false;
+      this.#editor.select(null);
+      this.#editor.drawing = null;
       this.#no = no;
       this.#sample = null;
       this.#findings = [];
@@ -145,7 +146,12 @@ export class InspectedObjects {
     if (arrow !== undefined) ours = editor.nudge(arrow[0] * step, arrow[1] * step);
     else if (key === "o") this.toggle("on");
     else if (key === "b") this.draft();
-    else if (key === "Delete" || key === "Backspace") ours = editor.remove();
+    else if (key === "g") this.#point(event.shiftKey ? "like" : "replace");
+    else if (key === "z" && !event.shiftKey) {
+      // What was nudged and is not decided yet is what is taken back.
+      editor.settle();
+      ours = false;
+    } else if (key === "Delete" || key === "Backspace") ours = editor.remove();
     else if (key === "l") ours = this.#relabel();
     else if (key === "s" || key === "u")
       ours = this.#alike(key === "u" ? "unlike" : event.shiftKey ? "like" : "replace");
@@ -165,11 +171,23 @@ export class InspectedObjects {
 
   /** Begins or leaves drawing a new box. */
   draft(): void {
+    this.#draft("box", "Drag over the picture to draw a box.");
+  }
+
+  /** Begins or leaves pointing out a region, to which others are compared. */
+  #point(mode: SimilarMode): void {
+    this.#mode = mode;
+    this.#draft("region", "Drag over what others are to be similar to.");
+  }
+
+  #draft(what: "box" | "region", said: string): void {
     if (this.#size === null) return;
-    this.#editor.drawing = !this.#editor.drawing;
-    if (this.#editor.drawing) {
-      this.#editor.select(null);
-      this.#say("Drag over the picture to draw a box.");
+    const editor = this.#editor;
+    editor.cancel();
+    editor.drawing = editor.drawing === what ? null : what;
+    if (editor.drawing !== null) {
+      editor.select(null);
+      this.#say(said);
     }
     this.#render();
   }
@@ -179,9 +197,9 @@ export class InspectedObjects {
     toggles.value = { ...toggles.value, [name]: !toggles.value[name] };
   }
 
+  /** With the next frame, once. A frame that was asked for is never put off: whoever asks again in one would never see it. */
   draw(): void {
-    // Asked for anew each time: a browser may drop a frame of a page that it put to sleep.
-    cancelAnimationFrame(this.#frameId);
+    if (this.#frameId !== 0) return;
     this.#frameId = requestAnimationFrame(() => {
       this.#frameId = 0;
       this.#paint();
@@ -199,11 +217,12 @@ export class InspectedObjects {
     const { on } = this.#layer.toggles.value;
     const hidden = this.#layer.hidden.value;
     const shapes = on ? this.#shapes().filter(({ label }) => !hidden.has(label)) : [];
-    const changed = this.#editor.changed;
-    if (changed === null) return shapes;
-    return shapes.map((shape) =>
-      shape.object === changed.object ? placed(shape, this.#toShares(changed.box)) : shape,
-    );
+    const { changed } = this.#editor;
+    if (changed.size === 0) return shapes;
+    return shapes.map((shape) => {
+      const box = changed.get(shape.object);
+      return box === undefined ? shape : placed(shape, this.#toShares(box));
+    });
   }
 
   #boxOf(object: number): Box | null {
@@ -228,40 +247,73 @@ export class InspectedObjects {
       return;
     }
     const answered = this.#decisions.asking();
+    const version = this.#version;
     try {
       const reply = await client.ask("objects", { nos: [no], px: null }, { panel: `${panelId}-objects`, signal });
       if (no !== this.#no) return;
       this.#sample = decoded(reply)[0] ?? null;
       answered();
+      this.#held = version;
       if (this.#size === null && this.#sample?.width && this.#sample.height)
         this.#size = { width: this.#sample.width, height: this.#sample.height };
       this.#choose();
+      this.#settled();
       this.#render();
-      const { body } = await client.ask("lintObjects", { no }, { panel: `${panelId}-objects`, signal });
-      if (no !== this.#no) return;
-      this.#findings = body.findings;
-      this.#render();
+      await this.#lint(no, LEARNING_MS);
     } catch {
       // Replaced by a newer question, or the frame of the panel says that the kernel is gone.
     }
   }
 
+  /** What rules say, and once more when the kernel has learned what is usual, if it has not yet. */
+  async #lint(no: number, wait: number): Promise<void> {
+    const { panelId, signal } = this.#options;
+    const { body } = await this.#hub.client.ask("lintObjects", { no }, { panel: `${panelId}-objects`, signal });
+    if (no !== this.#no || signal.aborted) return;
+    this.#findings = body.findings;
+    this.#render();
+    clearTimeout(this.#again);
+    if (!body.learning) return;
+    this.#again = setTimeout(() => {
+      if (no === this.#no && !signal.aborted) void this.#lint(no, 2 * wait).catch(() => undefined);
+    }, wait);
+  }
+
+  /** Undo or redo is under way, or what it did is not here yet. */
+  #outdated(): boolean {
+    return this.#hub.store.stepping.peek() || (this.#version !== null && this.#held !== this.#version);
+  }
+
+  #settled(): void {
+    if (!this.#outdated()) this.#editor.arrived();
+  }
+
   /** Keeps what is selected as long as it is there; what was just drawn is selected. */
   #choose(): void {
+    const editor = this.#editor;
     const there = this.#shapes().map(({ object }) => object);
-    if (this.#selectNew && this.#editor.selected === NEW) {
+    if (this.#selectNew && editor.selected === NEW) {
       this.#selectNew = false;
-      this.#editor.selected = there.length > 0 ? Math.max(...there) : null;
+      editor.chosen = there.length > 0 ? [Math.max(...there)] : [];
     }
-    if (this.#editor.selected !== null && !there.includes(this.#editor.selected)) this.#editor.selected = null;
+    if (!editor.chosen.every((one) => there.includes(one)))
+      editor.chosen = editor.chosen.filter((one) => there.includes(one));
   }
 
   // Deciding ---------------------------------------------------------------------------------------------------
 
   #decide(decision: Decision): void {
     if (decision.verb === "add") this.#add(decision.box);
+    else if (decision.verb === "region") this.#compare(decision.box);
     else if (decision.verb === "move") this.#move(decision.object, decision.box);
-    else this.#remove(decision.object);
+    else this.#remove(decision.objects);
+  }
+
+  /** Sorts every grid by similarity to a region of this picture. */
+  #compare(box: Box): void {
+    const { left, top, width, height } = this.#toShares(box);
+    if (this.#no === null) return;
+    void this.#hub.store.similar({ type: "region", no: this.#no, box: [left, top, width, height] }, this.#mode);
   }
 
   #move(object: number, box: Box): void {
@@ -270,17 +322,18 @@ export class InspectedObjects {
     void this.#decisions.act({ verb: "move", objects: [object], box: rounded(box) }, ahead);
   }
 
-  #remove(object: number): void {
-    void this.#decisions.act({ verb: "delete", objects: [object] }, (shapes) =>
-      shapes.filter((one) => one.object !== object),
+  #remove(objects: readonly number[]): void {
+    void this.#decisions.act({ verb: "delete", objects: [...objects] }, (shapes) =>
+      shapes.filter(({ object }) => !objects.includes(object)),
     );
   }
 
-  #name(object: number, label: string): void {
+  #name(objects: readonly number[], label: string): void {
     this.#layer.lastLabel = label;
     const color = this.#colorOf(label);
-    const ahead: Ahead = (shapes) => shapes.map((one) => (one.object === object ? { ...one, label, color } : one));
-    void this.#decisions.act({ verb: "relabel", objects: [object], label }, ahead);
+    const ahead: Ahead = (shapes) =>
+      shapes.map((one) => (objects.includes(one.object) ? { ...one, label, color } : one));
+    void this.#decisions.act({ verb: "relabel", objects: [...objects], label }, ahead);
   }
 
   #add(box: Box): void {
@@ -320,26 +373,27 @@ export class InspectedObjects {
       rings: [],
       keypoints: [],
     };
-    this.#editor.selected = NEW;
+    this.#editor.select(NEW);
     this.#selectNew = true;
     void this.#decisions.act({ verb: "add", no, label, box: rounded(box) }, (shapes) => [...shapes, fresh]);
   }
 
   #relabel(): boolean {
-    const object = this.#editor.selected;
-    if (object === null || object === NEW) return false;
+    const objects = this.#editor.chosen;
+    const [object] = objects;
+    if (object === undefined || objects.includes(NEW)) return false;
     this.#hub.ui.prompt(this.#options.root, {
       what: "label",
-      title: `Relabel ${this.#spoken(object)}`,
+      title: objects.length === 1 ? `Relabel ${this.#spoken(object)}` : `Relabel ${objects.length} objects`,
       names: this.#hub.store.state.peek()?.objects?.labels ?? [],
-      confirm: (text) => this.#name(object, text),
+      confirm: (text) => this.#name(objects, text),
     });
     return true;
   }
 
   repair({ act, object, box, label }: ShownRepair): void {
-    if (act === "delete") this.#remove(object);
-    else if (act === "relabel" && label !== undefined) this.#name(object, label);
+    if (act === "delete") this.#remove([object]);
+    else if (act === "relabel" && label !== undefined) this.#name([object], label);
     else if (act === "move" && box !== undefined) {
       const [left = 0, top = 0, width = 0, height = 0] = box;
       this.#move(object, { left, top, width, height });
@@ -380,7 +434,8 @@ export class InspectedObjects {
     const object = this.#editor.selected;
     const box = object === null ? null : this.#boxOf(object);
     if (object === null || box === null) {
-      this.#say("");
+      const many = this.#editor.chosen.length;
+      this.#say(many > 1 ? `${many} objects selected` : "");
       return;
     }
     const [left, top, width, height] = rounded(box).map(Math.round);
@@ -395,33 +450,38 @@ export class InspectedObjects {
 
   #render(): void {
     const { below, frame } = this.#options;
-    frame.toggleAttribute("data-drawing", this.#editor.drawing);
+    frame.toggleAttribute("data-drawing", this.#editor.drawing !== null);
     drawLegend(below, this.#hub, {
       objects: this,
-      there: this.#no !== null && (this.#version !== null || this.#editor.drawing),
+      there: this.#no !== null && (this.#version !== null || this.#editor.drawing !== null),
       shapes: this.#shapes(),
       more: this.#sample?.more ?? 0,
       findings: this.#findings,
       toggles: this.#layer.toggles.value,
       hidden: this.#layer.hidden,
       drawing: this.#editor.drawing,
-      selected: this.#shapes().find(({ object }) => object === this.#editor.selected) ?? null,
+      selected: this.#shapes().filter(({ object }) => this.#editor.chosen.includes(object)),
       box: this.#editor.selected === null ? null : this.#boxOf(this.#editor.selected),
     });
-    this.draw();
+    // At once: what was hidden is gone when the legend says so, whether or not the browser has frames to give.
+    this.#paint();
   }
 
   #paint(): void {
     const { frame } = this.#options;
-    const context = sheet(this.#canvas, { width: frame.clientWidth || 1, height: frame.clientHeight || 1 });
+    // Hidden for a moment, as by a change of theme: nothing would draw it again when it comes back.
+    if (frame.clientWidth === 0 || frame.clientHeight === 0) return;
+    const context = sheet(this.#canvas, { width: frame.clientWidth, height: frame.clientHeight });
     const place = this.#place();
     if (context === null || place === null) return;
     const toggles = this.#layer.toggles.value;
     const marked = new Set(this.#marked);
     const { over } = this.#hand;
     if (over !== null && !this.#editor.busy) marked.add(over);
-    drawShapes(context, this.#visible(), place, { ...toggles, selected: this.#editor.selected, marked });
+    drawShapes(context, this.#visible(), place, { ...toggles, selected: new Set(this.#editor.chosen), marked });
     const fresh = this.#editor.fresh ?? this.#pending;
-    if (fresh !== null) drawNew(context, this.#toShares(fresh), place, this.#colorOf(this.#layer.lastLabel ?? ""));
+    if (fresh === null) return;
+    const color = this.#editor.drawing === "region" ? REGION : this.#colorOf(this.#layer.lastLabel ?? "");
+    drawNew(context, this.#toShares(fresh), place, color);
   }
 }

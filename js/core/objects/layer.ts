@@ -2,9 +2,10 @@
 import { type Signal, signal } from "@preact/signals-core";
 import type { Client, PictureFrame as Frame, ObjectsLayer, Store } from "../contract.js";
 import { effectUntil } from "../dom.js";
-import { drawShapes, sheet, WORDS_FROM_PX } from "./draw.js";
+import { WORDS_FROM_PX } from "./draw.js";
 import { contained } from "./geometry.js";
 import { decoded, type SampleObjects } from "./shapes.js";
+import { drawVectors, svgAfter } from "./vector.js";
 
 const PANEL = "objects";
 const MOST_ASKED = 200;
@@ -17,7 +18,7 @@ interface Held {
 }
 
 interface Painted {
-  canvas: HTMLCanvasElement | null;
+  svg: SVGSVGElement | null;
   no: number | null;
   frame: Frame;
   sample: SampleObjects | null;
@@ -43,7 +44,9 @@ export class Objects implements ObjectsLayer {
   readonly #store: Store;
   readonly #held = new Map<number, Held>(); // the longest ago used first
   readonly #wanted = new Map<string, { nos: readonly number[]; px: number }>();
-  readonly #painted = new Map<HTMLImageElement, Painted>();
+  // A picture that left the page may come back with what was drawn over it, so that is never made twice.
+  readonly #painted = new WeakMap<HTMLImageElement, Painted>();
+  readonly #shown = new Set<HTMLImageElement>();
   #asking = false;
 
   constructor(client: Client, store: Store, signal: AbortSignal) {
@@ -71,13 +74,14 @@ export class Objects implements ObjectsLayer {
     let painted = this.#painted.get(image);
     if (painted === undefined) {
       if (no === null || this.#version() === null) return;
-      painted = { canvas: null, no, frame, sample: null, drawn: "" };
+      painted = { svg: null, no, frame, sample: null, drawn: "" };
       this.#painted.set(image, painted);
       // Until its picture is there, only its columns tell its shape.
       image.addEventListener("load", () => this.#draw(image));
     }
     painted.no = no;
     painted.frame = frame;
+    this.#shown.add(image);
     this.#draw(image);
   }
 
@@ -86,9 +90,9 @@ export class Objects implements ObjectsLayer {
   }
 
   #repaint(): void {
-    for (const image of [...this.#painted.keys()]) {
+    for (const image of this.#shown) {
       if (image.isConnected) this.#draw(image);
-      else this.#painted.delete(image);
+      else this.#shown.delete(image);
     }
   }
 
@@ -98,7 +102,7 @@ export class Objects implements ObjectsLayer {
     const { no, frame } = painted;
     const sample = no === null ? null : (this.#held.get(no)?.sample ?? null);
     if (sample === null || sample.shapes.length === 0 || frame.width <= 0) {
-      if (painted.canvas !== null) painted.canvas.hidden = true;
+      painted.svg?.toggleAttribute("hidden", true);
       painted.drawn = "";
       return;
     }
@@ -107,18 +111,16 @@ export class Objects implements ObjectsLayer {
     const picture = natural
       ? { width: image.naturalWidth, height: image.naturalHeight }
       : { width: sample.width ?? 1, height: sample.height ?? 1 };
-    const drawn = `${picture.width}/${picture.height}/${frame.width}/${frame.height}/${window.devicePixelRatio}`;
+    const drawn = `${picture.width}/${picture.height}/${frame.width}/${frame.height}/${frame.left}/${frame.top}`;
     if (painted.sample === sample && painted.drawn === drawn) return;
     painted.sample = sample;
     painted.drawn = drawn;
-    painted.canvas ??= canvasAfter(image);
-    const { canvas } = painted;
-    canvas.hidden = false;
-    canvas.style.cssText = `left:${frame.left ?? 0}px;top:${frame.top ?? 0}px;width:${frame.width}px;height:${frame.height}px`;
-    const context = sheet(canvas, frame);
+    painted.svg ??= svgAfter(image);
+    const { svg } = painted;
+    svg.toggleAttribute("hidden", false);
+    svg.style.cssText = `left:${frame.left ?? 0}px;top:${frame.top ?? 0}px;width:${frame.width}px;height:${frame.height}px`;
     const labels = Math.min(frame.width, frame.height) >= WORDS_FROM_PX;
-    const look = { boxes: true, masks: true, keypoints: true, labels };
-    if (context !== null) drawShapes(context, sample.shapes, contained(picture, frame), look);
+    drawVectors(svg, frame, sample.shapes, contained(picture, frame), { labels });
   }
 
   /** What is in sight and not at hand as it is now. */
@@ -167,12 +169,4 @@ export class Objects implements ObjectsLayer {
       this.#held.delete(oldest);
     }
   }
-}
-
-function canvasAfter(image: HTMLImageElement): HTMLCanvasElement {
-  const canvas = document.createElement("canvas");
-  canvas.className = "dataide-objects-over";
-  canvas.setAttribute("aria-hidden", "true");
-  image.after(canvas);
-  return canvas;
 }

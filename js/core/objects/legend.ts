@@ -15,8 +15,8 @@ export interface LegendModel {
   findings: readonly ShownFinding[];
   toggles: Toggles;
   hidden: Signal<ReadonlySet<string | null>>;
-  drawing: boolean;
-  selected: Shape | null;
+  drawing: "box" | "region" | null;
+  selected: readonly Shape[];
   box: Box | null;
 }
 
@@ -100,7 +100,7 @@ export function drawLegend(place: HTMLElement, hub: HubExports, model: LegendMod
 
   render(
     html`<div class="dataide-objects-bar" role="group" aria-label="What is shown">
-        <button class="dataide-button" aria-pressed=${model.drawing ? "true" : "false"} title="Draw a box (B)" @click=${() => objects.draft()}>+ Box</button>
+        <button class="dataide-button" aria-pressed=${model.drawing === "box" ? "true" : "false"} title="Draw a box (B)" @click=${() => objects.draft()}>+ Box</button>
         ${toggle("on", "Objects")}${toggle("boxes", "Boxes")}${toggle(
           "masks",
           "Masks",
@@ -133,10 +133,13 @@ export function drawLegend(place: HTMLElement, hub: HubExports, model: LegendMod
   );
 
   function told({ shapes, more, drawing }: LegendModel, box: Box | null): string {
-    if (drawing) return "Drag over the picture. Esc leaves.";
-    if (selected !== null && box !== null) {
+    if (drawing === "box") return "Drag over the picture. Esc leaves.";
+    if (drawing === "region") return "Drag over what others are to be similar to. Esc leaves.";
+    const [one] = selected;
+    if (selected.length > 1) return `${hub.dom.formatCount(selected.length)} objects selected`;
+    if (one !== undefined && box !== null) {
       const [width, height] = [Math.round(box.width), Math.round(box.height)];
-      return `${selected.label ?? "no label"}${selected.track === null ? "" : ` · track ${selected.track}`} · ${width} × ${height} px`;
+      return `${one.label ?? "no label"}${one.track === null ? "" : ` · track ${one.track}`} · ${width} × ${height} px`;
     }
     const count = `${hub.dom.formatCount(shapes.length)} object${shapes.length === 1 ? "" : "s"}`;
     return more > 0 ? `the ${count} that are largest, ${hub.dom.formatCount(more)} more` : count;

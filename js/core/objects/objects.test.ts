@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type FakeHub, fakeHub } from "../../dev/fake_hub.js";
 import inspector from "../../panels/inspector/index.js";
 import { inkOn } from "./draw.js";
@@ -144,6 +144,31 @@ describe("objects in tiles", () => {
   });
 });
 
+describe("objects over a tile", () => {
+  const svgs = (tile: HTMLElement): number => tile.querySelectorAll("svg").length;
+
+  it("are drawn once, also where the tile left the page and came back", async () => {
+    await inspect(4);
+    const layer = (fake as FakeHub).hub.objects;
+    const tile = document.body.appendChild(document.createElement("div"));
+    const image = tile.appendChild(document.createElement("img"));
+    layer.paint(image, 1, { width: 96, height: 96 });
+    layer.want("grid", [1, 2, 3], 128);
+    await settled();
+    const [first, corners] = [tile.querySelector("svg"), () => tile.querySelectorAll("path").length];
+    expect([svgs(tile), corners() > 0]).toEqual([1, true]);
+    tile.remove();
+    layer.want("grid", [1, 2, 3, 4, 5], 128); // others come meanwhile
+    await settled();
+    document.body.append(tile);
+    layer.paint(image, 2, { width: 96, height: 96 });
+    await settled();
+    expect([svgs(tile), tile.querySelector("svg") === first]).toEqual([1, true]);
+    layer.paint(image, null, { width: 96, height: 96 });
+    expect(first?.hasAttribute("hidden")).toBe(true);
+  });
+});
+
 describe("editing by keyboard", () => {
   it("deletes, takes back, and says so to the kernel", async () => {
     await inspect(4);
@@ -157,6 +182,35 @@ describe("editing by keyboard", () => {
     await settled();
     expect(kernel().session.objects.all[10]?.gone).toBe(false);
     expect(root.querySelector(".dataide-objects-told")?.textContent).toBe("2 objects");
+  });
+
+  it("moves from where undo put it, though the arrow was faster", async () => {
+    await inspect(4);
+    const box = () => kernel().session.objects.all[10]?.box[0];
+    const before = box() ?? 0;
+    tab();
+    press("ArrowRight");
+    press("z"); // what was nudged is decided, and taken back
+    press("ArrowLeft");
+    await settled();
+    expect(heard("act_objects").length).toBe(1);
+    tab(); // another one: what was nudged is decided
+    await settled();
+    expect(heard("act_objects").map(({ body }) => (body as { box: number[] }).box[0])).toEqual([
+      before + 1,
+      before - 1,
+    ]);
+    expect(box()).toBe(before - 1);
+  });
+
+  it("points out a region with G, and leaves it with Esc", async () => {
+    await inspect(4);
+    const told = () => root.querySelector(".dataide-objects-told")?.textContent;
+    press("g");
+    expect(told()).toBe("Drag over what others are to be similar to. Esc leaves.");
+    expect(root.querySelector('[title="Draw a box (B)"]')?.getAttribute("aria-pressed")).toBe("false");
+    press("Escape");
+    expect(told()).toBe("2 objects");
   });
 
   it("steps through pictures with the arrows as long as nothing is selected", async () => {
@@ -204,6 +258,36 @@ describe("editing by keyboard", () => {
     await settled();
     expect(kernel().session.objects.all[11]?.gone).toBe(true);
     expect(root.querySelector(".dataide-finding")).toBeNull();
+  });
+
+  it("is off the picture with O though the browser has no frame to give", async () => {
+    const cleared: number[] = [];
+    const strokes: number[] = [];
+    const pen = new Proxy({} as Record<string, unknown>, {
+      get: (_, name) => () => {
+        if (name === "clearRect") cleared.push(strokes.splice(0).length);
+        if (name === "strokeRect") strokes.push(1);
+        return { width: 8 };
+      },
+      set: () => true,
+    });
+    const { getContext } = HTMLCanvasElement.prototype;
+    HTMLCanvasElement.prototype.getContext = (() => pen) as never;
+    const wide = vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(200);
+    const high = vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(100);
+    try {
+      await inspect(4);
+      const frames = vi.spyOn(globalThis, "requestAnimationFrame").mockReturnValue(1);
+      const before = cleared.length;
+      press("o");
+      expect(cleared.length).toBeGreaterThan(before);
+      expect(strokes).toEqual([]);
+      frames.mockRestore();
+    } finally {
+      HTMLCanvasElement.prototype.getContext = getContext;
+      wide.mockRestore();
+      high.mockRestore();
+    }
   });
 
   it("hides and shows with O, and leaves with Esc one thing at a time", async () => {

@@ -114,3 +114,12 @@ test("while it marks in grids, + in a grid marks and sizes nothing", async () =>
   button("Mark in grids").click();
   expect(chip.hidden).toBe(true);
 });
+
+test("marks of replaced pictures are told of beside those that count", async () => {
+  expect(root.textContent).not.toContain("outdated");
+  fake.kernel.autotag.outdated = 2;
+  press("+");
+  await vi.waitFor(() => expect(marks()[0]).toBe("positive"));
+  press("r");
+  await vi.waitFor(() => expect(root.textContent).toContain("2 outdated"));
+});

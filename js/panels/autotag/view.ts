@@ -22,6 +22,11 @@ export function drawHead(place: HTMLElement, autotag: Autotag): void {
           <span data-sign="positive">${count(state?.positives ?? 0)} +</span>
           <span data-sign="negative">${count(state?.negatives ?? 0)} −</span>
         </span>
+        ${
+          (state?.outdated ?? 0) > 0
+            ? html`<span class="dataide-dim" title="Marks of pictures that were replaced since. They count no longer; mark the new pictures.">${count(state?.outdated ?? 0)} outdated</span>`
+            : nothing
+        }
         <span class="dataide-spacer"></span>
         <button class="dataide-button" aria-pressed=${marking} @click=${() => autotag.toggleMarking()}
           title="+ and − in grids and in the workbench mark for this tag instead of sizing tiles">Mark in grids</button>

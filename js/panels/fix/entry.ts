@@ -54,11 +54,23 @@ function single(hub: HubExports, model: EntryModel, row: IssueRow): TemplateResu
   return html`${picture(hub, model, row)}
     <div class="dataide-fix-words">
       <div class="dataide-fix-cure">
-        <span class="dataide-fix-given" data-label>${nameOf(row.given)}</span>
+        ${
+          // Repairs of objects are not about the label of their sample.
+          model.cure === "objects"
+            ? nothing
+            : html`<span class="dataide-fix-given" data-label>${nameOf(row.given)}</span>`
+        }
+        ${
+          wanted === null || model.cure === "objects"
+            ? nothing
+            : html`<span class="dataide-fix-arrow" aria-hidden="true">→</span>`
+        }
         ${
           wanted === null
-            ? nothing
-            : html`<span class="dataide-fix-arrow" aria-hidden="true">→</span><span class="dataide-fix-proposal">${wanted}</span>
+            ? model.cure === "objects"
+              ? html`<span class="dataide-dim">to be mended by hand</span>`
+              : nothing
+            : html`<span class="dataide-fix-proposal">${wanted}</span>
               ${row.confidence === null ? nothing : confidence(hub, row.confidence)}`
         }
       </div>

@@ -15,7 +15,13 @@ let root: HTMLElement;
 
 const WRONG = [2, 4, 6, 8, 10, 12];
 
-async function show(config: Record<string, unknown> = {}, issues = true): Promise<void> {
+type Session = FakeHub["kernel"]["session"];
+
+async function show(
+  config: Record<string, unknown> = {},
+  issues = true,
+  more: (session: Session) => void = () => undefined,
+): Promise<void> {
   vi.stubGlobal("ResizeObserver", NoResizes);
   fake = fakeHub({ count: 400, labels: ["cat", "dog", "fox"] });
   const { session } = fake.kernel;
@@ -29,6 +35,7 @@ async function show(config: Record<string, unknown> = {}, issues = true): Promis
     session.issues.found(202, { kind: "near_duplicate", score: 0.1, proposal: "exclude", reason: "A smaller copy." });
     session.issues.found(20, { kind: "outlier", score: 0.2 });
   }
+  more(session);
   root = document.createElement("div");
   document.body.append(root);
   await fix.render(fake.props(root, { config }) as never);
@@ -227,6 +234,25 @@ describe("all above a threshold", () => {
     expect(asked("act")).toEqual([]);
     press("n");
     await vi.waitFor(() => expect(entry(20).dataset.state).toBe("rejected"));
+  });
+
+  test("repairs of objects are said as what becomes of how many", async () => {
+    const reason = "Two boxes of dog overlap by 93%.";
+    await show({ kind: "linter" }, true, ({ issues }) => {
+      issues.found(30, { kind: "linter", score: 0.1, proposal: "delete 2 boxes, move 1", reason });
+      issues.found(32, { kind: "linter", score: 0.2, proposal: "relabel 1 box", reason });
+      issues.found(34, { kind: "linter", score: 0.9, proposal: "delete 1 box", reason });
+    });
+    await vi.waitFor(() => expect(entry(30).textContent).toContain("delete 2 boxes, move 1"));
+    expect(entry(30).querySelector("[data-label]"), "it is not about the sample's label").toBeNull();
+    await vi.waitFor(() => expect(accept().textContent).toContain("Accept 2"));
+    accept().click();
+    await vi.waitFor(() => expect(dialog()).not.toBeNull());
+    const said = [...(dialog()?.querySelectorAll("tr") ?? [])].map((row) =>
+      row.textContent?.replace(/\s+/g, " ").trim(),
+    );
+    expect(said).toEqual(["Objects deleted2", "Objects moved1", "Objects relabelled1"]);
+    expect(dialog()?.textContent).toContain("Repairs objects of 2 samples");
   });
 });
 

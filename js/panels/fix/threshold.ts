@@ -9,6 +9,7 @@ import { kindName, nameOf } from "./words.js";
 const FIRST = { confidence: 0.9, severity: 0.5 };
 const KEEP_AFTER_MS = 400;
 const STEP = 0.01;
+const REPAIRS = { delete: "Objects deleted", move: "Objects moved", relabel: "Objects relabelled" };
 
 type Preview = Answer<"issuePreview">;
 
@@ -172,7 +173,6 @@ export class Threshold {
     const { html, nothing } = this.#hub.lit;
     const { formatCount } = this.#hub.dom;
     const value = this.#threshold().toFixed(2);
-    const objectsOf = (count: number): string => (count === 1 ? "1 object" : `${formatCount(count)} objects`);
     const samples = preview.count === 1 ? "1 sample" : `${formatCount(preview.count)} samples`;
     const does = {
       label: `Relabels ${samples}`,
@@ -185,7 +185,8 @@ export class Threshold {
       <p>${does}. It is one decision: Z takes it back.</p>
       <div class="dataide-fix-changes"><table><tbody>
         ${preview.repairs.map(
-          ({ act, count }) => html`<tr><td colspan="3">${REPAIRS[act]}</td><td class="dataide-fix-number">${objectsOf(count)}</td></tr>`,
+          ({ act, count }) =>
+            html`<tr><td colspan="3">${REPAIRS[act]}</td><td class="dataide-fix-number">${formatCount(count)}</td></tr>`,
         )}
         ${preview.changes.map(
           ({ from, to, count }) => html`<tr><td>${nameOf(from)}</td><td aria-hidden="true">→</td>

@@ -40,7 +40,7 @@ export const canAccept = (rows: readonly IssueRow[], cure: IssueKind["cure"]): b
 /** A row for those who hear it. */
 export function spoken(row: IssueRow, cure: IssueKind["cure"], listed: IssueState): string {
   const wanted = cureOf(row, cure);
-  const parts = [row.id, nameOf(row.given)];
+  const parts = cure === "objects" ? [row.id] : [row.id, nameOf(row.given)];
   if (wanted !== null) parts.push(cure === "excluded" ? wanted : `proposed ${wanted}`);
   if (row.confidence !== null) parts.push(`confidence ${row.confidence.toFixed(2)}`);
   if (row.reason !== null) parts.push(row.reason);

@@ -12,8 +12,9 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["Shift + ← → ↑ ↓", "Extend the selection"],
   ["Space", "Select or unselect"],
   ["Home, End, Page Up, Page Down", "Move far"],
-  ["+ −", "Tile size"],
-  ["Y, N", "Issues of the focused picture: accept, it is none; with more selected, of these"],
+  ["O", "Show or hide objects"],
+  ["+ −", "Tile size; mark while an autotag marks in grids"],
+  ["Y, N", "Issue of the focused picture: accept, it is none"],
   ["Ctrl + C", "Copy the ids in sight that are selected"],
   ["Click, Ctrl, Shift, drag", "Select one, more, a range, a box"],
 ];
@@ -80,13 +81,15 @@ export function gridKeys(grid: Grid): (event: KeyboardEvent) => boolean {
     return true;
   };
 
-  /** While an autotag marks in grids, + and − are about the selection, else the focused tile. */
+  /** While an autotag marks in grids, + and − are about several that are selected, else about the tile one is at. */
   const marks = (sign: "positive" | "negative"): boolean => {
     const { store } = grid.panel.hub;
     const marking = store.marking.value;
     if (marking === null) return false;
+    const alone = grid.focusedAlone();
     const focused = grid.pages.tile(grid.focused)?.no;
-    if ((store.state.value?.selection.count ?? 0) > 0) marking.mark(sign, { type: "selection" });
+    if (alone !== null) marking.mark(sign, { type: "samples", nos: [alone] });
+    else if ((store.state.value?.selection.count ?? 0) > 0) marking.mark(sign, { type: "selection" });
     else if (focused !== undefined) marking.mark(sign, { type: "samples", nos: [focused] });
     return true;
   };
@@ -115,6 +118,7 @@ export function gridKeys(grid: Grid): (event: KeyboardEvent) => boolean {
       grid.grow(-1);
       return true;
     }
+    if (event.key.toLowerCase() === "o" && !event.altKey) return grid.toggleObjects();
     if (event.key === "Enter") {
       grid.inspect(grid.focused);
       return true;

@@ -1,6 +1,8 @@
 /** The small card with picture and names beside the pointer, and the ring around the point it belongs to. */
 import type { HubExports } from "../../core/contract.js";
 import { badgeText } from "../../core/issues/words.js";
+import { contained } from "../../core/objects/geometry.js";
+import { shapeColor } from "../../core/objects/shapes.js";
 import type { Peek } from "../../core/protocol.js";
 import type { Hit } from "./engine.js";
 
@@ -8,6 +10,7 @@ const WAIT_MS = 60;
 const PICTURE_PX = 128;
 const GAP_PX = 16;
 const KEPT = 300;
+const NO_COLOR = 255;
 
 /** The corner of the card that covers neither pointer nor point and stays inside the plot, if it can. */
 export function cardPlace(
@@ -26,6 +29,9 @@ export function cardPlace(
   const x = Math.max(4, Math.min(stage.width - card.width - 4, at.x - card.width / 2));
   return { x, y: below ? at.y + GAP_PX : at.y - GAP_PX - card.height };
 }
+
+/** Under which number its picture is kept: crops of objects apart from pictures of samples. */
+const pictureOf = ({ no, object }: Pick<Peek, "no" | "object">): number => (object === undefined ? no : -1 - object.no);
 
 /** What a caption says beyond id and label, which stand above it. */
 export function beyond({ id, label, caption }: Pick<Peek, "id" | "label" | "caption">): string {
@@ -116,7 +122,7 @@ export class Hover {
   private async peek(at: Hit): Promise<void> {
     const { index } = at;
     const known = this.peeks.get(index);
-    if (known && this.hub.images.get(known.no, PICTURE_PX)) return this.open(at, known);
+    if (known && this.hub.images.get(pictureOf(known), PICTURE_PX)) return this.open(at, known);
     const projection = this.options.projection();
     if (projection === null) return;
     const body = { projection, index, px: PICTURE_PX };
@@ -124,7 +130,7 @@ export class Hover {
     try {
       const reply = await this.hub.client.ask("peek", body, { panel, signal });
       const picture = reply.buffers[0];
-      if (reply.body.mime && picture) this.hub.images.put(reply.body.no, PICTURE_PX, reply.body.mime, picture);
+      if (reply.body.mime && picture) this.hub.images.put(pictureOf(reply.body), PICTURE_PX, reply.body.mime, picture);
       this.peeks.set(index, reply.body);
       const oldest = this.peeks.keys().next().value;
       if (this.peeks.size > KEPT && oldest !== undefined) this.peeks.delete(oldest);
@@ -140,14 +146,15 @@ export class Hover {
     this.hub.store.hovered.value = peek.no;
     const { html, render, nothing } = this.hub.lit;
     const more = beyond(peek);
-    const url = peek.mime ? this.hub.images.get(peek.no, PICTURE_PX) : null;
+    const url = peek.mime ? this.hub.images.get(pictureOf(peek), PICTURE_PX) : null;
     const place = () => {
       this.place(at);
-      this.paint(peek.no);
+      if (peek.object === undefined) this.paint(peek.no);
+      else this.frame(peek.object.box);
     };
     render(
       html`
-        ${url ? html`<img src=${url} alt="" draggable="false" @load=${place} />` : html`<div class="card-problem">${peek.problem ?? "no picture"}</div>`}
+        ${url ? html`<img src=${url} alt="" draggable="false" @load=${place} />${peek.object ? html`<div class="card-object" style=${`color:${this.colorOf(peek.label)}`}></div>` : nothing}` : html`<div class="card-problem">${peek.problem ?? "no picture"}</div>`}
         <div class="card-label">${peek.label ?? html`<span class="dataide-dim">no label</span>`}</div>
         <div class="card-id">${peek.id}</div>
         ${more === "" ? nothing : html`<div class="card-caption">${more}</div>`}
@@ -170,6 +177,26 @@ export class Hover {
     const { offsetWidth: width, offsetHeight: height, offsetLeft: left, offsetTop: top } = image;
     this.hub.objects.want(`${this.options.panel}-hover`, [no], PICTURE_PX);
     this.hub.objects.paint(image, no, { width, height, left, top });
+  }
+
+  /** The box of the object around which the picture is cut. */
+  private frame([left = 0, top = 0, width = 0, height = 0]: readonly number[]): void {
+    const [image, box] = [this.card.querySelector("img"), this.card.querySelector<HTMLElement>(".card-object")];
+    if (image === null || box === null || image.naturalWidth === 0) return;
+    const { offsetWidth, offsetHeight, offsetLeft, offsetTop, naturalWidth, naturalHeight } = image;
+    const picture = contained(
+      { width: naturalWidth, height: naturalHeight },
+      { width: offsetWidth, height: offsetHeight },
+    );
+    const [x, y] = [offsetLeft + picture.x + left * picture.width, offsetTop + picture.y + top * picture.height];
+    const [across, down] = [width * picture.width, height * picture.height];
+    box.style.cssText += `;left:${x}px;top:${y}px;width:${across}px;height:${down}px`;
+  }
+
+  /** The colour of a class of objects, as it is over all pictures. */
+  private colorOf(label: string | null): string {
+    const { color } = this.hub.store.state.peek()?.objects?.labels.find(({ name }) => name === label) ?? {};
+    return shapeColor(color ?? NO_COLOR);
   }
 
   private place(hit: Hit): void {

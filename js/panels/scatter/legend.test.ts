@@ -145,3 +145,25 @@ describe("legend on screen", () => {
     expect(place.querySelector(".ramp")?.getAttribute("aria-label")).toContain("from 1 to 12,500");
   });
 });
+
+describe("the room a legend takes", () => {
+  it("stays what it was while the plot is hidden", () => {
+    const stage = document.createElement("div");
+    const place = document.createElement("div");
+    stage.append(place);
+    const hub = { lit: { html, render, svg, nothing, repeat }, dom } as never;
+    const view = new LegendView(place, hub, { filter: () => {}, folded: () => {} });
+    const sized = (element: HTMLElement, name: string, px: number): void =>
+      void Object.defineProperty(element, name, { configurable: true, value: px });
+    sized(stage, "clientWidth", 500);
+    sized(place, "offsetWidth", 96);
+    expect(view.width).toBe(0);
+    view.update(category(["cat", "dog"]), [], []);
+    expect(view.width).toBe(96);
+    sized(stage, "clientWidth", 0);
+    sized(place, "offsetWidth", 0);
+    expect(view.width).toBe(96);
+    view.update({ kind: "none" }, [], []);
+    expect(view.width).toBe(0);
+  });
+});

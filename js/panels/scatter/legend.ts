@@ -96,6 +96,7 @@ export class LegendView {
   private search = "";
   private chosen: boolean | null = null; // folded or not, once somebody clicked
   private squeezed = false;
+  private taken = 0; // px
   private dragged: [number, number] | null = null; // shares of the colour bar
   private lastClick: { value: Value; at: number } | null = null;
   private beforeClick: Shown = EVERYTHING;
@@ -125,9 +126,11 @@ export class LegendView {
     return this.chosen ?? this.squeezed;
   }
 
-  /** Room the legend takes from the right side of the plot. */
+  /** Room the legend takes from the right side of the plot; a plot that is hidden for a moment, as by a change of theme, keeps what it had. */
   get width(): number {
-    return this.legend.kind === "none" || this.folded ? 0 : this.place.offsetWidth;
+    if (this.legend.kind === "none" || this.folded) this.taken = 0;
+    else if ((this.place.parentElement?.clientWidth ?? 0) > 0) this.taken = this.place.offsetWidth;
+    return this.taken;
   }
 
   private draw(): void {

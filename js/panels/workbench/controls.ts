@@ -34,11 +34,10 @@ export function colorControl(
     ><select
       class="dataide-select"
       aria-label="Colour by"
-      .value=${color ?? ""}
       @change=${(event: Event) => choose((event.target as HTMLSelectElement).value || null)}
     >
-      <option value="" ?selected=${color === null}>none</option>
-      ${columns.map((name) => html`<option value=${name} ?selected=${name === color}>${name}</option>${nothing}`)}
+      <option value="" .selected=${color === null}>none</option>
+      ${columns.map((name) => html`<option value=${name} .selected=${name === color}>${name}</option>${nothing}`)}
     </select></label
   >`;
 }
@@ -49,14 +48,13 @@ export function sortControl(hub: HubExports, state: SessionState, choose: (sort:
   const key = sortKey(sort);
   const columns = sortable(state.columns);
   const entry = (value: string, text: string) =>
-    html`<option value=${value} ?selected=${value === key}>${text}</option>`;
+    html`<option value=${value} .selected=${value === key}>${text}</option>`;
   const turn = sort.descending ? "Descending; click for ascending" : "Ascending; click for descending";
   return html`<label class="di-control"
       ><span>Sort</span
       ><select
         class="dataide-select"
         aria-label="Sort by"
-        .value=${key}
         @change=${(event: Event) => choose(sortOf((event.target as HTMLSelectElement).value, sort))}
       >
         ${sort.by === "similar" ? entry("similar", `similar to ${sort.label}`) : nothing} ${entry("added", "order of arrival")}

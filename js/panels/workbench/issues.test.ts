@@ -108,7 +108,8 @@ describe("the tab of issues", () => {
     expect(asked("start_job")).toEqual([
       expect.objectContaining({ kind: "issues", target: "all", options: {}, panel: expect.any(String) }),
     ]);
-    await vi.waitFor(() => expect(button.disabled).toBe(true));
+    await vi.waitFor(() => expect(button.getAttribute("aria-disabled")).toBe("true"));
+    expect(document.activeElement).toBe(button); // a button that is off would lose the focus
     const [job] = fake.kernel.session.jobs.splice(0);
     fake.kernel.session.ended.push({
       id: job?.id ?? "",
@@ -121,7 +122,7 @@ describe("the tab of issues", () => {
     });
     search();
     fake.kernel.event("jobs", fake.kernel.session.jobsState());
-    await vi.waitFor(() => expect(button.disabled).toBe(false));
+    await vi.waitFor(() => expect(button.getAttribute("aria-disabled")).toBe("false"));
     press(root, "i");
     const show = [...root.querySelectorAll<HTMLButtonElement>(".di-ended button")].find(
       (one) => one.textContent === "Show",
@@ -163,6 +164,38 @@ describe("kinds", () => {
     await vi.waitFor(() => expect(kind("near_duplicate").getAttribute("aria-pressed")).toBe("false"));
     expect(fake.kernel.session.clauses.size).toBe(0);
     await vi.waitFor(() => expect(fake.kernel.session.sort).toMatchObject({ by: "column", column: "price" }));
+  });
+
+  test("stay where they are while they are answered, and the list of orders keeps what holds", async () => {
+    const { session } = fake.kernel;
+    kind("near_duplicate").click();
+    const sorts = find<HTMLSelectElement>('select[aria-label="Sort by"]');
+    await vi.waitFor(() => expect(sorts.value).toBe("issue:near_duplicate"));
+    for (const no of [20, 21, 22, 23])
+      session.issues.found(no, { kind: "near_duplicate", score: 0.5, proposal: "exclude" });
+    session.rev++;
+    fake.kernel.event("state", session.state());
+    await vi.waitFor(() => expect(kind("near_duplicate").textContent).toContain("5"));
+    expect([...root.querySelectorAll<HTMLElement>(".di-issue-kind")].map(({ dataset }) => dataset.kind)).toEqual([
+      "label",
+      "near_duplicate",
+    ]);
+    expect(sorts.value).toBe("issue:near_duplicate");
+    expect(sorts.selectedOptions[0]?.textContent).toBe("severity: near duplicate");
+  });
+
+  test("the help over the drawer has the keys of the drawer", async () => {
+    find<HTMLButtonElement>('[aria-label="Fix: label"]').click();
+    await vi.waitFor(() => expect(shown.length).toBe(1));
+    const panel = shown[0] as HTMLElement;
+    panel.dataset.dataidePanel = "fix";
+    fake.hub.keyboard.attach(panel, () => false, new AbortController().signal, {
+      keys: [["V", "Neighbours, or none"]],
+    });
+    press(root, "?");
+    const captions = [...root.querySelectorAll(".dataide-help caption")].map((one) => one.textContent);
+    expect(captions).toEqual(["Everywhere", "Here", "Around it", "Labels"]);
+    expect(find(".dataide-help").textContent).toContain("Neighbours, or none");
   });
 
   test("arrows go from kind to kind, N is no key of theirs", () => {

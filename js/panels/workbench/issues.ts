@@ -32,6 +32,8 @@ export async function showKind(hub: HubExports, panel: string, kind: string): Pr
 export class IssuesPane {
   /** The order before the first kind was clicked: it comes back when the kind is left. */
   #before: Sort | null = null;
+  /** Where each kind stands: the most frequent above when it was looked for, and then where it was, whatever is answered meanwhile. */
+  #places = new Map<string, number>();
   readonly #started;
   readonly #asking;
 
@@ -61,7 +63,10 @@ export class IssuesPane {
   #template(state: SessionState): TemplateResult {
     const { html, nothing, repeat } = this.hub.lit;
     const searched = state.issues ?? [];
-    const open = searched.filter(({ count }) => count > 0);
+    if (searched.length !== this.#places.size || searched.some(({ name }) => !this.#places.has(name)))
+      this.#places = new Map(searched.map(({ name }, i) => [name, i]));
+    const place = ({ name }: IssueCount): number => this.#places.get(name) ?? 0;
+    const open = searched.filter(({ count }) => count > 0).sort((a, b) => place(a) - place(b));
     const clear = searched.filter(({ count }) => count === 0);
     const most = Math.max(1, ...open.map(({ count }) => count));
     return html`<div class="di-issues-scroll">
@@ -150,8 +155,9 @@ ${pressed ? "Click: show everything again." : "Click: only these, the most sever
         type="button"
         class="dataide-button di-find"
         title="Look for all kinds of issues among all samples; kinds for which nothing has changed are not computed again"
-        ?disabled=${off || running}
-        @click=${() => void this.#start()}
+        ?disabled=${off}
+        aria-disabled=${running}
+        @click=${() => running || void this.#start()}
       >
         ${running ? "Looking…" : "Find issues"}</button
       ><button

@@ -274,7 +274,7 @@ export class Workbench {
     }
     if (event.key === "?") {
       // From a child: the table belongs over the whole workbench, not into one of its columns.
-      ui.help(this.root);
+      ui.help(this.root, this.#inner(event));
       return true;
     }
     if (event.key === "Escape" && store.inspected.value !== null && !this.root.querySelector(".dataide-help-shade")) {
@@ -290,6 +290,13 @@ export class Workbench {
       return true;
     }
     return false;
+  }
+
+  /** The panel in the workbench whose keys are meant: where the focus is, else the drawer that lies over the others. */
+  #inner(event: KeyboardEvent): HTMLElement | null {
+    const focused = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-dataide-panel]") : null;
+    if (focused !== null && focused !== this.root && this.root.contains(focused)) return focused;
+    return this.#fix.isOpen ? this.#fix.place.querySelector<HTMLElement>("[data-dataide-panel]") : null;
   }
 
   async #child(part: Part): Promise<void> {
