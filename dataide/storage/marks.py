@@ -1,9 +1,10 @@
 """The SQL of autotag: marks, what a head tags and takes back, and the heads that were committed.
 
-Marks are changes in the journal (see `0006_marks.sql`). A mark is about the picture that was seen: from the second
-picture of a sample on it names which, and it counts no longer once the picture was replaced. Marks of objects stand
-likewise among the changes of objects (`storage/object_marks.py`). What writes runs inside the caller's transaction,
-where `temp.target` holds the sample numbers acted on.
+Marks are changes of the field `mark “TAG”` in the journal: positive, negative or none, and behind a comma “asked” where
+the sample was asked about, so that undo and redo need nothing else. A mark is about the picture that was seen: from the
+second picture of a sample on it names which, and it counts no longer once the picture was replaced. Marks of objects
+stand likewise among the changes of objects (`storage/object_marks.py`). What writes runs inside the caller's
+transaction, where `temp.target` holds the sample numbers acted on.
 """
 
 from __future__ import annotations
