@@ -22,6 +22,7 @@ _EXTRAS = {
     "ml": ("torch", "torchvision", "umap-learn"),
     "lab": ("jupyterlab", "ipykernel", "bokeh"),
     "ray": ("ray",),
+    "index": ("usearch",),
     "adapters": ("timm", "open_clip_torch", "transformers"),
 }
 _NOTEBOOK_VERSION = 4
