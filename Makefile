@@ -92,7 +92,7 @@ AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile
 test-unit test-duckdb15: export OPENBLAS_NUM_THREADS := 1
 test: setup-ml test-js test-duckdb15 test-unit
 	scripts/ensure_chromium $(BIN)/playwright
-	$(BIN)/python -m pytest --ignore=tests/unit --numprocesses auto --maxprocesses 2 --dist loadfile --durations=30 $(TEST_ARGS) $(SOME)
+	$(BIN)/python -m pytest --ignore=tests/unit --numprocesses auto --maxprocesses 2 --dist loadfile $(TEST_ARGS) $(SOME)
 
 test-js: setup
 	$(NODE_MODULE) node_modules/vitest/vitest.mjs run
@@ -102,9 +102,9 @@ test-unit: setup-ml
 
 # What speaks no SQL of its own, or starts processes for its own sake, is tested once, by `test-unit`.
 ONCE := attributes batches busy_kernel cli decoding decoding_turns descriptor docs errors_shown ingest_processes job kernel pictures poisoned_folder \
-	active autotag box_errors boxes class_issues label_errors linters near_duplicates outliers picture_issues relevance
+	active autotag box_errors boxes class_issues label_errors linters near_duplicates outliers picture_issues relevance suggest
 test-duckdb15: setup $(STAMPS)/duckdb15
-	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit $(AT_ONCE) -q -m "not torch and not ray" $(ONCE:%=--ignore=tests/unit/test_%.py) $(TEST_ARGS) $(SOME)
+	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit $(AT_ONCE) -q -m "not torch and not ray and not once" $(ONCE:%=--ignore=tests/unit/test_%.py) $(TEST_ARGS) $(SOME)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -287,6 +287,7 @@ def test_without_a_search_it_says_how_to_begin(tmp_path: Path) -> None:
         assert ask(fresh, "issue_kinds") == {"kinds": []}
 
 
+@pytest.mark.once
 def test_a_million_samples_are_paged_and_previewed_at_once(tmp_path: Path) -> None:
     from tests.unit.big_session import big_session
 

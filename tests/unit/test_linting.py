@@ -157,6 +157,7 @@ def test_boxes_of_ten_times_the_size_are_found_by_the_session(session: Session, 
     assert len(found & {f"o{row}" for row in rows}) >= 0.9 * len(rows)
 
 
+@pytest.mark.once
 def test_bccd_as_shipped_is_cleaned(session: Session, shared_data: Find) -> None:
     fill(session, planted_boxes.bccd(shared_data("bccd")))
     session.find_issues("linter", progress=False)

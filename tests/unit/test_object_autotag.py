@@ -275,6 +275,7 @@ def test_a_saved_notebook_shows_what_is_marked_and_what_is_best(pictures: di.Ses
     assert bundle is not None and "image/png" in bundle[0]
 
 
+@pytest.mark.once
 def test_people_are_learned_on_real_pictures_and_their_crops_are_shown(shared_data: Any, tmp_path: Path) -> None:
     """coco128 by the vectors that come with the base install: weak ones, and still each round ranks better."""
     data = shared_data("coco128")

@@ -137,6 +137,7 @@ def test_new_samples_are_placed_among_their_neighbours_even_without_umap(databas
     np.testing.assert_allclose(places[60:], corners[np.arange(60, COUNT) % KINDS], atol=0.5)
 
 
+@pytest.mark.once
 def test_umap_runs_outside_the_kernel_and_puts_like_to_like(database):
     if not importlib.util.find_spec("umap"):
         pytest.skip("umap-learn is not installed")
