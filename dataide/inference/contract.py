@@ -81,10 +81,11 @@ class Load(Message):
 
 @dataclass(frozen=True)
 class Unload(Message):
-    """To the child: forget a model."""
+    """To the child: forget a model, unless a request of a higher number has asked for it meanwhile."""
 
     KIND = "unload"
     key: str
+    before: int
 
 
 @dataclass(frozen=True)

@@ -333,7 +333,8 @@ class Process:
                 self._loaded.discard(key)
             if self._gone:
                 return
-        for message in (contract.Cancel(request.number), *(contract.Unload(key) for key in old)):
+            now = next(self._numbers)  # who opens one of them again has a higher number
+        for message in (contract.Cancel(request.number), *(contract.Unload(key, now) for key in old)):
             self._errands.put(message)
 
     def health(self) -> contract.Health | None:

@@ -119,6 +119,7 @@ class Server:
         self._loads: queue.SimpleQueue[tuple[contract.Load, bytes]] = queue.SimpleQueue()
         self._user_modules = UserModules()
         self._stale: set[str] = set()
+        self._asked: dict[str, int] = {}  # by key: the last request that asked for the model
         self._learning: dict[int, str] = {}  # requests that feed a model which learns, and its key
         self._computed: deque[tuple[float, int]] = deque()
         self._computing: Work | None = None
@@ -136,6 +137,7 @@ class Server:
         elif isinstance(message, contract.Load):
             with self._changed:
                 self._failed.discard(message.request)  # it may be the second time that it is sent
+                self._asked[message.key] = message.request
             self._loads.put((message, bytes(body)))
         elif isinstance(message, contract.Cancel):
             with self._changed:
@@ -148,8 +150,10 @@ class Server:
                     self._names.pop(key, None)
         elif isinstance(message, contract.Unload):
             with self._changed:
-                self._models.pop(message.key, None)
-                self._names.pop(message.key, None)
+                # It is sent in its own time, and may come after the load of who wants the model again.
+                if self._asked.get(message.key, 0) < message.before:
+                    for known in (self._models, self._names, self._asked):
+                        known.pop(message.key, None)
         elif isinstance(message, contract.Ask):
             self._say(self._health(message.request))
         else:

@@ -117,6 +117,21 @@ def test_models_that_nobody_uses_are_forgotten_in_time(kernel, portable):
     until(lambda: len(kernel.models) == IDLE_MODELS)
 
 
+def test_a_model_that_is_wanted_again_is_not_forgotten_by_a_message_under_way(kernel, portable):
+    identity = identify(portable("def model(images): return np.ones((len(images), 2))"), "again")
+    first, second = kernel.open(identity), kernel.open(identity)
+    assert first.number < second.number
+    for request in (first, second):
+        request.begin()
+    kernel._alive().child.send(contract.Unload(identity.key, second.number))  # decided before the second began
+    second.send(0, [encoded()])
+    assert second.receive().arrays["vectors"].tolist() == [[1, 1]]
+    kernel._alive().child.send(contract.Unload(identity.key, second.number + 1))
+    second.send(1, [encoded()])
+    with pytest.raises(ModelError, match="not loaded any more"):
+        second.receive()
+
+
 def test_an_interactive_request_overtakes_a_bulk_job_between_batches(kernel, portable, tmp_path):
     log, go = tmp_path / "log", tmp_path / "go"
     bulk = kernel.open(identify(portable(logging(log, "bulk", held_until(go))), "bulk"))
