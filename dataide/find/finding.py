@@ -129,11 +129,7 @@ def find_issues(
     work.annotators = [column_named(name, database.columns()) for name in annotators]
     job = Job(work, verb="Looking for issues", owner=database)
     job.counts = False
-    if wait:
-        return job.complete(progress)
-    if progress is not None:
-        job.watch(progress)
-    return job
+    return job.complete(progress) if wait else job.watched(progress)
 
 
 def _wanted(kinds: Sequence[str] | str | None, known: list[str]) -> list[str]:

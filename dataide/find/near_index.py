@@ -108,11 +108,7 @@ def build(
     known = neighbours.require(database, embedding)
     _usearch()
     job = Job(lambda job: _build(job, database, known), verb=f"Indexing {embedding!r}", owner=database)
-    if wait:
-        return job.complete(progress)
-    if progress is not None:
-        job.watch(progress)
-    return job
+    return job.complete(progress) if wait else job.watched(progress)
 
 
 def approximate(

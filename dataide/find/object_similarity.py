@@ -251,11 +251,7 @@ def project_objects(
         return ObjectMapReport(title, chosen, len(found), len(nos) - len(found), time.monotonic() - began, note)
 
     job = Job(work, verb="Projecting objects", owner=database)
-    if wait:
-        return job.complete(progress)
-    if progress is not None:
-        job.watch(progress)
-    return job
+    return job.complete(progress) if wait else job.watched(progress)
 
 
 class ObjectMap(Frames):

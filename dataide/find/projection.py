@@ -145,11 +145,7 @@ def project(
         return _project(job, database, known, wanted, chosen, title, refit, note)
 
     job = Job(work, verb=f"Projecting to {title!r}", owner=database)
-    if wait:
-        return job.complete(progress)
-    if progress is not None:
-        job.watch(progress)
-    return job
+    return job.complete(progress) if wait else job.watched(progress)
 
 
 def check_name(database: Database, name: str | None) -> None:

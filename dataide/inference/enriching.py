@@ -117,9 +117,7 @@ def enrich(
         _place(database, title)
         known = _Known(database, ascending(np.asarray(nos, np.uint32)), title, *columns)
         job = Job(known, verb=f"Enriching with {title!r}", owner=database)
-        if progress is not None and not wait:
-            job.watch(progress)
-        return job.complete(progress) if wait else job
+        return job.complete(progress) if wait else job.watched(progress)
     identity = _identity(what, name, given)
     return _Enriching(database, media, nos, identity, means).start(wait, progress)
 

@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 Result = TypeVar("Result")
 Progress = Callable[[int, int, str], None]  # done, total, what is being done
@@ -134,6 +134,12 @@ class Job(Generic[Result]):
     def watch(self, progress: Progress) -> None:
         """Calls `progress(done, total, sentence)` at each step, on the job's thread."""
         self._watchers.append(progress)
+
+    def watched(self, progress: Progress | None) -> Self:
+        """The job, for who does not wait for it: `progress` is called as `watch` says, where there is one."""
+        if progress is not None:
+            self.watch(progress)
+        return self
 
     def follow(self, listener: Listener) -> None:
         """Calls `listener(job)` whenever something about it changes, its end included; see `listen`."""

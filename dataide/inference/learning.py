@@ -154,11 +154,7 @@ def learn_embedding(
     settings = Settings(name, label, float(minutes), passes, int(seed))
     work = _Learning(database, media, ascending(np.asarray(nos, np.uint32)), settings, kernel)
     job = Job(work, verb=f"Learning {name!r}", owner=database)
-    if wait:
-        return job.complete(progress)
-    if progress is not None:
-        job.watch(progress)
-    return job
+    return job.complete(progress) if wait else job.watched(progress)
 
 
 def identity_of(database: Database, name: str, task: Task = "embedding") -> Identity | None:

@@ -126,11 +126,7 @@ class Running(ABC, Generic[Report]):
     def start(self, wait: bool, progress: Progress | None) -> Report | Job[Report]:
         """Begins, and waits for the end unless told not to."""
         job = Job(self, verb=f"{self.verb.capitalize()} {self.said}", owner=self.database)
-        if wait:
-            return job.complete(progress)
-        if progress is not None:
-            job.watch(progress)
-        return job
+        return job.complete(progress) if wait else job.watched(progress)
 
     @property
     def said(self) -> str:

@@ -179,14 +179,7 @@ def settle(cursor: Cursor, event: int) -> int:
     count = int(cursor.execute(sql, [event]).fetchall()[0][0])
     if count:
         objects_journal.restore(cursor, event, side="after")
-        told = [event, objects_journal.FIELD]
-        cursor.execute("INSERT INTO data.alike VALUES (?, ?, 'as they were', 'repaired')", told).fetchall()
-        cursor.execute(
-            "INSERT INTO data.alike_sample SELECT DISTINCT c.event_no, o.sample_no FROM data.object_change c "
-            "JOIN data.object o ON o.object_no = c.object_no WHERE c.event_no = ?",
-            [event],
-        ).fetchall()
-    return count
+    return objects_journal.noted(cursor, event, count, "repaired", before="as they were")
 
 
 def answer(cursor: Cursor, event: int, kind: str, template: str) -> None:

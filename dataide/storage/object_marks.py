@@ -57,7 +57,7 @@ def put(cursor: Cursor, event: int, tag: str, sign: Sign, asked: NDArray[np.uint
     said = {"positive": f"marked “{tag}”", "negative": f"marked not “{tag}”", "none": f"mark “{tag}” taken away"}
     count = int(rows[0][0])
     # Not under the field 'objects': nothing that is drawn has changed.
-    _note(cursor, event, count, f"{field_of(tag)} of objects", said[sign])
+    objects_journal.noted(cursor, event, count, said[sign], name=f"{field_of(tag)} of objects")
     return count
 
 
@@ -92,7 +92,7 @@ def relabel(cursor: Cursor, event: int, tag: str, label: str, rest: NDArray[np.u
         ).fetchall()[0][0]
     if got + lost:
         objects_journal.restore(cursor, event, side="after")
-        _note(cursor, event, got + lost, objects_journal.FIELD, f"autotagged “{label}”")
+        objects_journal.noted(cursor, event, got + lost, f"autotagged “{label}”")
     return int(got), int(lost)
 
 
@@ -125,15 +125,3 @@ def listing(database: Database) -> pa.Table:
         "json_extract_string(said, '$.head') AS head, committed_at "
         "FROM marked FULL JOIN done USING (tag) ORDER BY tag"
     )
-
-
-def _note(cursor: Cursor, event: int, count: int, name: str, said: str) -> None:
-    """One line for all samples of the changed objects, so that their histories tell it."""
-    if not count:
-        return
-    cursor.execute("INSERT INTO data.alike VALUES (?, ?, NULL, ?)", [event, name, said]).fetchall()
-    cursor.execute(
-        "INSERT INTO data.alike_sample SELECT DISTINCT c.event_no, o.sample_no FROM data.object_change c "
-        "JOIN data.object o ON o.object_no = c.object_no WHERE c.event_no = ?",
-        [event],
-    ).fetchall()

@@ -9,20 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataide.errors import ModelError
-from dataide.storage import arrow_arrays
+from dataide.storage import arrow_arrays, vectors
 from dataide.storage.database import registered
 from dataide.storage.object_tables import BOX
-from dataide.storage.vectors import BATCH_ROWS, Embedding, Pending
+from dataide.storage.vectors import Embedding, Pending
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dataide.storage.database import Cursor, Database
 
 _BOXED = "o.width_px > 0 AND o.height_px > 0 AND isfinite(o.left_px + o.top_px + o.width_px + o.height_px)"
@@ -208,14 +206,7 @@ def present_rows(
     if nos is not None:
         frames["wanted"] = {"object_no": np.ascontiguousarray(nos, np.uint32)}
         sql += " WHERE v.object_no IN (SELECT object_no FROM wanted)"
-    with database.batches(sql, BATCH_ROWS, frames=frames) as batches:
-        for batch in batches:
-            if batch.num_rows:
-                yield (
-                    _numbers(batch.column("object_no"), np.uint32).copy(),
-                    _numbers(batch.column("made_of"), np.uint32).copy(),
-                    _numbers(batch.column("vector").flatten(), np.float32).reshape(-1, of.dimension).copy(),
-                )
+    return vectors.streamed(database, sql, of.dimension, frames)
 
 
 def fetch(
@@ -286,8 +277,3 @@ def placed(
         np.asarray(columns["x"], np.float32),
         np.asarray(columns["y"], np.float32),
     )
-
-
-def _numbers(column: pa.Array, kind: type[np.generic]) -> NDArray[Any]:
-    """An Arrow column without nulls as numpy, without a copy. Arrow's own `to_numpy` would load pandas."""
-    return np.frombuffer(column.buffers()[1], kind, len(column), column.offset * np.dtype(kind).itemsize)

@@ -72,7 +72,7 @@ def added(cursor: Cursor, event: int, first: int, count: int) -> int:
         "WHERE object_no >= $first AND object_no < $last",
         {"event": event, "first": first, "last": first + count},
     ).fetchall()
-    return _noted(cursor, event, count, "added")
+    return noted(cursor, event, count, "added")
 
 
 def places(cursor: Cursor) -> list[dict[str, Any]]:
@@ -138,14 +138,14 @@ def _note(cursor: Cursor, sides: str, field: str, differs: str, given: dict[str,
 def _finished(cursor: Cursor, event: int, count: int, said: str) -> int:
     if count:
         restore(cursor, event, side="after")
-        _noted(cursor, event, count, said)
+        noted(cursor, event, count, said)
     return count
 
 
-def _noted(cursor: Cursor, event: int, count: int, said: str) -> int:
-    """One line for all samples of the changed objects."""
+def noted(cursor: Cursor, event: int, count: int, said: str, *, name: str = FIELD, before: str | None = None) -> int:
+    """One line for all samples of the changed objects, so that their histories tell it; gives `count` back."""
     if count:
-        cursor.execute("INSERT INTO data.alike VALUES (?, ?, NULL, ?)", [event, FIELD, said]).fetchall()
+        cursor.execute("INSERT INTO data.alike VALUES (?, ?, ?, ?)", [event, name, before, said]).fetchall()
         cursor.execute(
             "INSERT INTO data.alike_sample SELECT DISTINCT c.event_no, o.sample_no FROM data.object_change c "
             "JOIN data.object o ON o.object_no = c.object_no WHERE c.event_no = ?",

@@ -314,13 +314,21 @@ def present_rows(
     if nos is not None:
         frames["wanted"] = {"sample_no": np.ascontiguousarray(nos, np.uint32)}
         sql += " WHERE v.sample_no IN (SELECT sample_no FROM wanted)"
+    return streamed(database, sql, of.dimension, frames)
+
+
+def streamed(
+    database: Database, sql: str, dimension: int, frames: dict[str, object]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What a query gives, some thousand rows at a time: two columns of uint32, and vectors (float32, N x dimension)."""
     with database.batches(sql, BATCH_ROWS, frames=frames) as batches:
         for batch in batches:
             if batch.num_rows:
+                numbers, made_of, rows = (batch.column(place) for place in range(3))
                 yield (
-                    _numbers(batch.column("sample_no"), np.uint32).copy(),
-                    _numbers(batch.column("media_revision"), np.uint32).copy(),
-                    _numbers(batch.column("vector").flatten(), np.float32).reshape(-1, of.dimension).copy(),
+                    _numbers(numbers, np.uint32).copy(),
+                    _numbers(made_of, np.uint32).copy(),
+                    _numbers(rows.flatten(), np.float32).reshape(-1, dimension).copy(),
                 )
 
 
