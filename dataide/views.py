@@ -182,7 +182,8 @@ class View(core_view.View):
 
         Args:
             kinds: "label", "ambiguous", "imbalance", "near_duplicate", "leak", "outlier", "box", "linter", kinds of
-                quality or "quality" for all of them; None for all that can be looked for.
+                quality or "quality" for all of them, "object_label" … of objects by their crops (as
+                `session.objects.find_issues`); None for all that can be looked for.
             reference: samples that are as they should be, for outliers.
             progress: False for silence.
             wait: False returns a Job at once.

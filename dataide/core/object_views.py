@@ -48,10 +48,10 @@ class Of:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Keeps these objects, the most similar first, with their similarities (or other scores) as a column."""
+    """Keeps these objects in this order, with their similarities (or other scores), if there are any, as a column."""
 
     nos: NDArray[np.uint32]
-    similarity: NDArray[np.float32]
+    similarity: NDArray[np.float32] | None
     sentence: str
     column: str = "similarity"
 
@@ -133,10 +133,12 @@ class ObjectView(Frames):
         return self._with(ordered_by(columns, descending, self.columns, "area_px"))
 
     def ranked(
-        self, nos: NDArray[np.uint32], similarity: NDArray[np.float32], sentence: str, column: str = "similarity"
+        self, nos: NDArray[np.uint32], similarity: NDArray[np.float32] | None, sentence: str, column: str = "similarity"
     ) -> Self:
-        """Keeps the objects with these numbers, the most similar first, with a column `similarity`, or named else."""
-        return self._with(Ranked(np.asarray(nos, np.uint32), np.asarray(similarity, np.float32), sentence, column))
+        """Keeps the objects with these numbers, in this order, with a column `similarity`, or named else; None for an
+        order without scores."""
+        scores = None if similarity is None else np.asarray(similarity, np.float32)
+        return self._with(Ranked(np.asarray(nos, np.uint32), scores, sentence, column))
 
     def take(self, count: int) -> Self:
         """Keeps the first `count` objects."""
@@ -229,7 +231,8 @@ class ObjectView(Frames):
     @property
     def columns(self) -> dict[str, str]:
         """Name and SQL type of each column."""
-        return object_tables.COLUMNS | {step.column: "FLOAT" for step in self._steps if isinstance(step, Ranked)}
+        scored = [step for step in self._steps if isinstance(step, Ranked) and step.similarity is not None]
+        return object_tables.COLUMNS | {step.column: "FLOAT" for step in scored}
 
     @property
     def sql(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -35,6 +36,12 @@ _REFUSED = {
     "LAMBDA": "A filter holds no lambda.",
     "POSITIONAL_REFERENCE": "A filter names its columns; #1 is not one.",
 }
+# A word in one of the lists, or not in it, as DuckDB writes it: nothing else in the text, so no list need be made.
+_ONE_MEMBER = re.compile(
+    rf"(?P<brackets>\()?(?P<without>NOT )?contains\((?:\"?sample\"?\.)?(?P<name>{'|'.join(PSEUDO)}), "
+    r"'(?P<word>(?:[^'\0]|'')*)'\)(?(brackets)\))",
+    re.IGNORECASE,
+)
 # Written like columns, these are moments.
 MOMENTS = frozenset({"current_date", "current_timestamp", "current_time", "localtime", "localtimestamp"})
 
@@ -117,7 +124,15 @@ def parse(text: str, columns: Mapping[str, str]) -> Predicate:
     named = frozenset(_checked(tree, text, known))
     sql = syntax.canonical(text)
     _check_boolean(sql, {name: kind for name, kind in known.items() if name in named})
-    return Predicate(text.strip(), sql, named)
+    return Predicate(text.strip(), sql, named, _one_member(sql))
+
+
+def _one_member(sql: str) -> Members | None:
+    found = _ONE_MEMBER.fullmatch(sql)
+    if found is None:
+        return None
+    word = found["word"].replace("''", "'")
+    return Members(found["name"].lower(), (word,), found["without"] is not None)
 
 
 def column_named(name: str, columns: Mapping[str, str]) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 from dataide.core.actions import Action, Enqueue, Exclude, Include, Relabel, Set, Tag, Untag, samples
 from dataide.core.predicate import (
     PSEUDO,
+    Members,
+    Predicate,
     column_named,
     equality_text,
     evaluation_error,
@@ -243,12 +245,16 @@ class View(Frames):
     def _compiled(self, *, plain: bool) -> Query:
         predicates = [step.predicate for step in self._steps if isinstance(step, Where)]
         named = frozenset[str]().union(*(predicate.columns for predicate in predicates))
-        query = Query(plain=plain, lists=named)
+        # For people the condition stays as it was typed.
+        lists = [predicate.columns for predicate in predicates if plain or predicate.members is None]
+        query = Query(plain=plain, lists=frozenset[str]().union(*lists))
         if "excluded" not in named and not any(isinstance(step, Among | Selected) for step in self._steps):
             query.where("NOT excluded")
         database = self._context.database
         for step in self._steps:
             match step:
+                case Where(Predicate(members=Members() as members)) if not plain:
+                    query.having(members.name, members.values, without=members.without)
                 case Where(predicate):
                     query.where(predicate.sql)
                 case OrderBy(columns):
@@ -273,7 +279,8 @@ def _equality(name: str, value: Any, columns: dict[str, str]) -> Where:
         wanted = [value] if isinstance(value, str) or value is None else list(value)
         text = _membership(f"{name}s", wanted)
         said = _SAID[name].format(_quoted(wanted))
-        return Where(parse(text, columns), said if None not in wanted else None)
+        predicate = replace(parse(text, columns), members=Members(f"{name}s", tuple(wanted)))
+        return Where(predicate, said if None not in wanted else None)
     if name in PSEUDO:
         raise FilterError(
             f"{name} is a list.", hint=f"For example: where({name[:-1]}='x'), or where(\"'x' in {name}\")"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from dataide.errors import ModelError
-from dataide.storage import vectors
+from dataide.find.seen_objects import SeenObjects, crops_of, seen_objects
+from dataide.storage import object_vectors, vectors
 from dataide.storage.issues import Found, Seen
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Materials:
         annotators: columns with further people's labels.
         embedding: whose vectors; None where there are none.
         attributes: the columns of the attributes of pictures, by attribute.
+        objects: numbers of the objects to look at; None for all those of the samples.
+        crops: whose vectors of crops; None where there are none.
         computing: the process that computes.
     """
 
@@ -57,8 +60,12 @@ class Materials:
     reference: np.ndarray | None = None
     embedding: Embedding | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    objects: np.ndarray | None = None
+    crops: Embedding | None = None
     _computing: Computing | None = None
     _places: np.ndarray | None = None
+    _seen_objects: SeenObjects | None = None
+    _cropped: np.ndarray | None = None
 
     @property
     def computing(self) -> Computing:
@@ -67,7 +74,7 @@ class Materials:
 
     @computing.setter
     def computing(self, process: Computing) -> None:
-        self._computing, self._places = process, None
+        self._computing, self._places, self._cropped = process, None, None
 
     def with_vectors(self, say: Say) -> np.ndarray:
         """Sends the vectors to the process, once, as `vectors`; which of the samples they are of, ascending places.
@@ -85,6 +92,43 @@ class Materials:
             self.computing.keep({"vectors": rows})
             self._places = np.searchsorted(self.looked.nos, nos)
         return self._places
+
+    @property
+    def seen_objects(self) -> SeenObjects:
+        """The objects of the samples, read once."""
+        if self._seen_objects is None:
+            self._seen_objects = seen_objects(self.database, self.looked.nos, self.objects)
+        return self._seen_objects
+
+    def with_crops(self, say: Say) -> np.ndarray:
+        """Sends the vectors of crops to the process, once, as `crops`; which of `seen_objects` they are of, ascending.
+
+        Raises:
+            ModelError: there are none.
+        """
+        if self._cropped is None:
+            if self.crops is None:
+                raise no_crops()
+            say("reading vectors of crops")
+            seen = self.seen_objects
+            rows = crops_of(self.database, self.crops, seen.nos[seen.asked])
+            there = np.flatnonzero(np.isfinite(rows[:, 0])) if len(rows) else np.zeros(0, np.int64)
+            if not len(there):
+                raise no_crops()
+            self.computing.keep({"crops": rows if len(there) == len(rows) else rows[there]})
+            self._cropped = np.flatnonzero(seen.asked)[there]
+        return self._cropped
+
+    @property
+    def crop_stamp(self) -> tuple[Any, ...]:
+        """Of the objects as they are, and of the vectors of crops that count.
+
+        Raises:
+            ModelError: there are none.
+        """
+        if self.crops is None:
+            raise no_crops()
+        return (self.crops.revision, *object_vectors.stamp(self.database, self.crops), *self.seen_objects.stamp)
 
     def stamp(self, *parts: Any) -> str:
         """A short text that is another one whenever the samples, their pictures, or one of the parts is."""
@@ -141,6 +185,14 @@ def no_vectors() -> ModelError:
     return ModelError(
         "None of these samples has a vector to compare it by.",
         hint="session.embed() makes vectors of pictures; session.embed(text='column') of texts.",
+        code="no_vectors",
+    )
+
+
+def no_crops() -> ModelError:
+    return ModelError(
+        "None of these objects has a vector of its crop to compare it by.",
+        hint="session.objects.embed() makes them.",
         code="no_vectors",
     )
 

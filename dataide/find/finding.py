@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dataide.core.object_actions import things
 from dataide.core.predicate import column_named
 from dataide.errors import DataideError, ModelError, did_you_mean
 from dataide.find import issue_kinds, small_pictures
 from dataide.find.computing import Computing
 from dataide.find.families import Family, Materials
-from dataide.find.issue_kinds import FAMILIES, KINDS
+from dataide.find.issue_kinds import FAMILIES, KINDS, OBJECT_KINDS
 from dataide.find.issues_of_boxes import Boxes
 from dataide.inference.job import Job, Progress
-from dataide.storage import issues, runs, vectors
+from dataide.storage import findings, issues, object_vectors, runs, vectors
 from dataide.storage.samples import ascending, with_pictures
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dataide.storage.database import Database
     from dataide.storage.media import Media
     from dataide.storage.run_tables import Run
+    from dataide.storage.vectors import Embedding
 
 AUTO = "auto"
 QUALITY = "quality"
@@ -43,6 +45,8 @@ class IssueReport:
 
     Attributes:
         samples: that were looked at.
+        objects: that were looked at, where only objects were asked about; then `told` says of how many of them each
+            kind has open findings, and `found` on how many samples they are.
         found: how many issues of each kind there are now among them, the ones that were answered left out.
         fresh: kinds that were as they were the last time, and not computed again.
         skipped: kinds that could not be looked for, and why.
@@ -56,12 +60,17 @@ class IssueReport:
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    objects: int | None = None
+    told: dict[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        if not self.samples:
-            return "There are no samples to look at."
-        some = [f"{count:,} {_said(kind)}" for kind, count in self.found.items() if count]
-        parts = [f"Looked at {self.samples:,} samples in {self.seconds:.1f} s: {', '.join(some) or 'no issues'}."]
+        if not (self.samples if self.objects is None else self.objects):
+            return f"There are no {'samples' if self.objects is None else 'objects'} to look at."
+        some = [f"{count:,} {_said(kind)}" for kind, count in (self.told or self.found).items() if count]
+        looked = f"{self.samples:,} samples"
+        if self.objects is not None:
+            looked = f"{things(self.objects)} of {looked}"
+        parts = [f"Looked at {looked} in {self.seconds:.1f} s: {', '.join(some) or 'no issues'}."]
         if some:
             first = next(kind for kind, count in self.found.items() if count)
             parts.append(f"session.issues({first!r}) lists them.")
@@ -84,6 +93,9 @@ def find_issues(
     again: bool = False,
     kernel: Kernel | None = None,
     seed: int = 0,
+    objects: np.ndarray | None = None,
+    crops: str | None = None,
+    lenient: bool = False,
     further: Sequence[Family] = (),
     progress: Progress | None = None,
     wait: bool = True,
@@ -104,6 +116,9 @@ def find_issues(
         again: also where nothing has changed.
         kernel: whose process embeds.
         seed: of what is drawn at random.
+        objects: numbers of objects, for the kinds that are about objects: only these, all of which are of the samples.
+        crops: whose vectors of crops; by default the latest of objects.
+        lenient: kinds that cannot be looked for are left out, as without `kinds`.
         further: families of kinds beside those of this room.
         progress: called with (steps done, of so many, sentence): on the caller's thread, or, without waiting, on the
             job's.
@@ -117,14 +132,18 @@ def find_issues(
     wanted = _wanted(kinds, [*KINDS, *(kind for family in further for kind in family.kinds)])
     if kinds is None and (known is None or known.task != DETECTION):
         wanted = [kind for kind in wanted if kind not in Boxes.kinds]
+    cropped = _cropped(database, crops)
+    if kinds is None and cropped is None:
+        wanted = [kind for kind in wanted if kind not in OBJECT_KINDS]
     if embedding is not None and embedding != AUTO and vectors.embedding(database, embedding) is None:
         names = [one.name for one in vectors.embeddings(database)]
         raise ModelError(
             f"There is no embedding {embedding!r}.", hint=did_you_mean(embedding, names), code="no_vectors"
         )
-    work = _Finding(database, media, ascending(np.asarray(nos, np.uint32)), wanted, kinds is not None)
+    work = _Finding(database, media, ascending(np.asarray(nos, np.uint32)), wanted, kinds is not None and not lenient)
     work.embedding, work.run, work.again, work.kernel, work.seed = embedding, known, again, kernel, seed
     work.families = (*FAMILIES, *further)
+    work.crops, work.objects = cropped, None if objects is None else ascending(np.asarray(objects, np.uint32))
     work.reference = None if reference is None else ascending(np.asarray(reference, np.uint32))
     work.annotators = [column_named(name, database.columns()) for name in annotators]
     job = Job(work, verb="Looking for issues", owner=database)
@@ -147,6 +166,18 @@ def _wanted(kinds: Sequence[str] | str | None, known: list[str]) -> list[str]:
     if not wanted:
         raise ModelError("No kind of issue was asked for.", hint=f"There are: {', '.join(known)}.", code="no_kind")
     return list(dict.fromkeys(wanted))
+
+
+def _cropped(database: Database, name: str | None) -> Embedding | None:
+    """The embedding of objects of this name, or the latest; None where there is none."""
+    known = object_vectors.embeddings(database)
+    if name is not None and name not in (names := [one.name for one in known]):
+        raise ModelError(
+            f"Objects have no embedding {name!r}.",
+            hint=did_you_mean(name, names) if names else "session.objects.embed() makes one.",
+            code="no_embedding",
+        )
+    return next((one for one in reversed(known) if name in (None, one.name)), None)
 
 
 def _run(database: Database, name: str) -> Run:
@@ -172,6 +203,8 @@ class _Finding:
     families: tuple[Family, ...]
     annotators: list[str]
     reference: np.ndarray | None
+    crops: Embedding | None
+    objects: np.ndarray | None
 
     def __init__(self, database: Database, media: Media, nos: np.ndarray, kinds: list[str], asked: bool) -> None:
         self._database = database
@@ -195,15 +228,19 @@ class _Finding:
         if len(looked.nos):
             self._search(looked, chosen)
         job.advance(self._steps, self._steps, "searched")
+        about = None if self.objects is None else len(self.objects)
+        found = self._counted(looked.nos)
+        told = {} if about is None else self._told(looked.nos)
         return IssueReport(
-            len(looked.nos), self._counted(looked.nos), tuple(self._fresh), self._skipped,
-            time.monotonic() - began, tuple(self._notes),
+            len(looked.nos), found, tuple(self._fresh), self._skipped, time.monotonic() - began,
+            tuple(dict.fromkeys(self._notes)), about, told,
         )  # fmt: skip
 
     def _search(self, looked: issues.Seen, chosen: dict[Family, list[str]]) -> None:
         materials = Materials(
-            self._database, looked, seed=self.seed, annotators=self.annotators, reference=self.reference
-        )
+            self._database, looked, seed=self.seed, annotators=self.annotators, reference=self.reference,
+            objects=self.objects, crops=self.crops,
+        )  # fmt: skip
         if self.run is not None and self.run.task == DETECTION:
             materials.detector = self.run
         else:
@@ -271,7 +308,7 @@ class _Finding:
         known = runs.run(self._database, QUALITY)
         return dict(known.columns) if known is not None else {}
 
-    def _vectors(self) -> vectors.Embedding | None:
+    def _vectors(self) -> Embedding | None:
         """The embedding to search in; None where there is none and no picture to make one of."""
         from dataide.inference.embedding import embed
 
@@ -302,6 +339,11 @@ class _Finding:
     def _counted(self, nos: np.ndarray) -> dict[str, int]:
         """The open issues of these samples, by kind."""
         found = issues.open_among(self._database, nos)
+        return {kind: found.get(kind, 0) for kind in self._kinds if kind not in self._skipped}
+
+    def _told(self, nos: np.ndarray) -> dict[str, int]:
+        """How many objects of these samples have open findings, by kind."""
+        found = findings.open_objects(self._database, nos)
         return {kind: found.get(kind, 0) for kind in self._kinds if kind not in self._skipped}
 
     def _say(self, sentence: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dataide.core.view import View
 
 _PREVIEW = 10
+_UNTOLD = frozenset({"revision", "is_issue"})  # a list of issues has issues only
 
 
 class Issues:
@@ -75,7 +76,7 @@ class Issues:
 
     @property
     def findings(self) -> Result:
-        """What linters and detectors found about objects, a row for each finding: object_id, rule, message, repair …"""
+        """What is found about objects, a row for each finding: object_id, rule, message, repair …"""
         return Result(findings.listing(self._context.database, self.kind, self._states))
 
     def to_arrow(self) -> pa.Table:
@@ -119,6 +120,8 @@ class Issues:
         self, *, confidence: float = 0.0, score: float = 1.0, of: View | str | Sequence[str] | None = None
     ) -> Event:
         """Does what they propose: each sample gets the label proposed for it, or a duplicate is left out.
+
+        Of kinds about objects, all objects of these samples that have a proposal get theirs.
 
         Args:
             confidence: of the proposal, at least.
@@ -190,10 +193,23 @@ class Issues:
         return f"{self._said.capitalize()}: {said}"
 
     def _repr_html_(self) -> str:
-        table: Any = self.to_arrow()
+        table: Any = self.to_arrow().slice(0, _PREVIEW)
+        # What tells people something; to_pandas has all columns.
+        told = [name for name in table.column_names if name not in _UNTOLD and _says_something(table[name])]
+        table = table.select(told) if table.num_rows else table
         head = "".join(f"<th>{escape(name)}</th>" for name in table.column_names)
         rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell(value))}</td>" for value in row.values()) + "</tr>"
-            for row in table.slice(0, _PREVIEW).to_pylist()
+            "<tr>" + "".join(f"<td>{escape(_cell(name, value))}</td>" for name, value in row.items()) + "</tr>"
+            for row in table.to_pylist()
         )
         return f"<p>{escape(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _says_something(column: Any) -> bool:
+    """Whether any row has a value."""
+    return bool(column.null_count < len(column))
+
+
+def _cell(name: str, value: Any) -> str:
+    """Shares with two digits, as panels show them: a score of 4e-18 says no more than 0.00."""
+    return f"{value:.2f}" if name in ("score", "confidence") and value is not None else cell(value)

@@ -24,7 +24,11 @@ class Boxes(Family):
 
     def hindrance(self, materials: Materials) -> str | None:
         if materials.detector is None:
-            return "it takes the run of a detector: session.predict(model, run='v1', task='detection'), then run='v1'."
+            return (
+                "it takes the run of a detector: session.predict(model, run='v1', task='detection'), then run='v1'. "
+                "Without one, session.objects.find_issues('label') judges labels of objects by their crops, as issues "
+                "of the kind object_label."
+            )
         return None
 
     def revision(self, materials: Materials) -> str:

@@ -49,6 +49,14 @@ def named(database: Database, name: str | None) -> Embedding:
     known = object_vectors.embeddings(database)
     found = next((one for one in reversed(known) if name is None or one.name == name), None)
     if found is None:
+        torn = object_vectors.torn(database)
+        if torn and name in (None, *torn):
+            lost = torn[-1] if name is None else name
+            raise ModelError(
+                f"The vectors of objects {lost!r} are damaged in {database.path.name}.",
+                hint=f"session.objects.embed(name={lost!r}) makes them anew.",
+                code="torn_vectors",
+            )
         there = [one.name for one in known]
         said = "Objects have no vectors yet." if name is None else f"Objects have no embedding {name!r}."
         hint = did_you_mean(str(name), there) if there else "session.objects.embed() makes them."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from dataide.find.vector_parts import Part
     from dataide.storage.marks import Committed, Marks, Sign
     from dataide.storage.vectors import Embedding
+
+_HELD = "object_autotags"
 
 
 class ObjectTagger(Tagging[ObjectView]):
@@ -64,18 +67,38 @@ class ObjectTagger(Tagging[ObjectView]):
 
     @classmethod
     def of(cls, view: ObjectView, tag: str, embedding: str | None = None) -> Self:
-        """The one of this tag over these objects in this session, so that cells go on with the same rounds."""
+        """The one of this tag over these objects here, so that panels and cells go on with the same rounds."""
         made = cls(view, tag, embedding)
         context: Context = made.context
         with context.lock:
-            kept = context.attached.setdefault("object_autotags", {})
-            known = kept.get(made.tag)
-            same = isinstance(known, cls) and known.view.sentence == view.sentence
-            if same and embedding in (None, known.embedding):
+            kept = context.attached.setdefault(_HELD, {})
+            known = kept.get((made.tag, made.token))
+            if isinstance(known, cls) and embedding in (None, known.embedding):
                 known.view = view  # words may be the same of objects that were named by their numbers
-                return known  # type: ignore[no-any-return]
-            kept[made.tag] = made
+                return known
+            kept[made.tag, made.token] = made
             return made
+
+    @classmethod
+    def held(cls, context: Context, tag: str, token: str) -> Self:
+        """The one that `of` gave in this session, by its tag and its token.
+
+        Raises:
+            ActionError: there is none: the kernel was started anew since, say.
+        """
+        with context.lock:
+            known = context.attached.get(_HELD, {}).get((Tag(tag).tag, token))
+        if not isinstance(known, cls):
+            raise ActionError(
+                f"The objects that “{tag}” was learned among are no longer known.",
+                hint=f"session.objects.autotag({tag!r}), or run the panel's cell again.",
+            )
+        return known
+
+    @property
+    def token(self) -> str:
+        """Names the objects that are ranked, for a panel, which holds no Views."""
+        return blake2b(self.view.sentence.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     def commit(
         self,

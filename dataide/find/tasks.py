@@ -123,7 +123,8 @@ def outliers(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop)
 def suggest(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -> Done:
     """`suggesting.suggest`, or, with a `strategy` among the arguments, `suggesting.rank`.
 
-    arrays: `labels` and `among`, perhaps `vectors` of any length, `probabilities` and `balance`.
+    arrays: `labels` and `among`, perhaps `vectors` of any length, `probabilities`, `balance` (also among the
+    arguments: "class") and `groups`, of which `at_most` so many are chosen.
     """
     from dataide.find import suggesting
 
@@ -137,9 +138,13 @@ def suggest(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) 
         rows, scores = suggesting.rank(arguments["strategy"], n, **given, among=among, seed=seed, stop=stop)
         return {"rows": rows, "scores": scores}, {"by": arguments["strategy"], "sentence": ""}
     found = suggesting.suggest(
-        n, by=arguments["by"], **given, among=among, balance=arrays.get("balance"), seed=seed, say=say, stop=stop
-    )
-    return {"rows": found.rows, "scores": found.scores}, {"by": found.by, "sentence": found.sentence}
+        n, by=arguments["by"], **given, among=among, balance=arrays.get("balance", arguments.get("balance")),
+        groups=arrays.get("groups"), at_most=arguments.get("at_most"), seed=seed, say=say, stop=stop,
+    )  # fmt: skip
+    answer: Arrays = {"rows": found.rows, "scores": found.scores}
+    if found.guesses is not None:
+        answer["guesses"] = found.guesses
+    return answer, {"by": found.by, "sentence": found.sentence}
 
 
 def tag_head(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -> Done:

@@ -89,7 +89,7 @@ def write(
     report = Report(
         inserted.added, inserted.replaced, inserted.skipped, 0, time.monotonic() - started, tuple(dict.fromkeys(notes))
     )
-    shown.finish(done, f"{source}: {report!r}")
+    shown.finish(done, f"{source}: {report!r}", report)
     return report
 
 

@@ -16,7 +16,7 @@ from dataide.formats.ingest import Conflict, check_conflict
 from dataide.formats.json_stream import items
 from dataide.formats.object_frame import ObjectReport, write
 from dataide.formats.object_parts import Parts
-from dataide.formats.progress import Listener
+from dataide.formats.progress import Listener, Progress
 from dataide.storage import arrow_arrays, objects
 from dataide.storage.object_tables import BOX
 from dataide.storage.samples import Fault
@@ -94,23 +94,21 @@ def add_coco(
     started = time.monotonic()
     head = read_head(annotations)
     name = "COCO" if isinstance(annotations, Mapping) else os.path.basename(os.fspath(annotations))
-    found = coco_images.settle(
-        database,
-        media,
-        head.pictures,
-        head.faults,
-        images=images,
-        missing=missing_media,
-        split=split,
-        progress=progress,
-    )
-    with database.write() as cursor:
-        objects.declare_labels(cursor, head.declared)
-        report = write(
-            database, lots(annotations, head, found.sample_ids, prefix), name, on_conflict, progress, head.annotations,
-            notes=found.notes, samples=found.added, missing=found.missing,
+    # Pictures and objects are two works in one line, which ends with the one report.
+    with Progress(name, progress) as shown:
+        found = coco_images.settle(
+            database, media, head.pictures, head.faults,
+            images=images, missing=missing_media, split=split, progress=shown.part,
         )  # fmt: skip
-    return replace(report, seconds=time.monotonic() - started)
+        with database.write() as cursor:
+            objects.declare_labels(cursor, head.declared)
+            report = write(
+                database, lots(annotations, head, found.sample_ids, prefix), name, on_conflict, shown.part,
+                head.annotations, notes=found.notes, samples=found.added, missing=found.missing,
+            )  # fmt: skip
+        report = replace(report, seconds=time.monotonic() - started)
+        shown.finish(head.annotations, f"{name}: {report!r}", report)
+    return report
 
 
 def read_head(source: str | os.PathLike[str] | Mapping[str, Any]) -> Head:

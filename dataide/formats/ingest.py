@@ -153,7 +153,7 @@ class Ingest:
                 self._pool.close()
         self._commit()
         report = self._report(time.monotonic() - started)
-        self._progress.finish(self._done, f"{self._source}: {report!r}")
+        self._progress.finish(self._done, f"{self._source}: {report!r}", report)
         return report
 
     def _report(self, seconds: float) -> Report:

@@ -163,7 +163,7 @@ def write(
         inserted.added, inserted.replaced, inserted.skipped, inserted.faults, time.monotonic() - started, samples,
         missing, tuple(dict.fromkeys(notes)),
     )  # fmt: skip
-    shown.finish(done, f"{source}: {report!r}")
+    shown.finish(done, f"{source}: {report!r}", report)
     return report
 
 

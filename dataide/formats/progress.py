@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
+
+from dataide.core.told import stands_below
 
 FIRST_AFTER_S = 0.5
 EVERY_S = 0.2
@@ -34,8 +37,16 @@ class Progress:
         self._due = self._started + FIRST_AFTER_S
         self._shown = False
         self._display: Any = None
+        self._width = 0  # of what stands in the line of a terminal
         self._listener = show if callable(show) else None
         self._place = "listener" if self._listener else _place() if show else "none"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._shown and self._place == "terminal":
+            sys.stderr.write("\n")  # what is said of the error begins a line
 
     def update(self, done: int) -> None:
         now = time.monotonic()
@@ -44,13 +55,30 @@ class Progress:
         self._due = now + EVERY_S
         self._show(done, self._sentence(done, now))
 
-    def finish(self, done: int, sentence: str) -> None:
-        """The last word, if anything was shown at all."""
-        if self._shown:
+    def part(self, done: int, total: int | None, sentence: str) -> None:
+        """Shows what a part of the work says, which has been given this instead of a place of its own."""
+        if self._place != "none":
+            self.total = total
             self._show(done, sentence)
-            if self._place == "terminal":
-                sys.stderr.write("\n")
-                sys.stderr.flush()
+
+    def finish(self, done: int, sentence: str, value: object = None) -> None:
+        """The last word, if anything was shown at all.
+
+        Args:
+            done: so much.
+            sentence: what came of it.
+            value: what the call returns, whose repr says the same; None where it raises an error.
+        """
+        if not self._shown:
+            return
+        if self._place != "terminal":
+            self._show(done, sentence)
+            if value is not None and self._place == "notebook":
+                stands_below(value, lambda: self._display.update(_Text("")))
+            return
+        # Whoever types into Python gets to see the value itself.
+        prompt = value is not None and hasattr(sys, "ps1")
+        self._write("" if prompt else sentence, "\r" if prompt else "\n")
 
     def _sentence(self, done: int, now: float) -> str:
         rate = done / max(now - self._started, 1e-9)
@@ -74,8 +102,15 @@ class Progress:
             else:
                 self._display.update(text)
         else:
-            sys.stderr.write(f"\r{sentence[:118]:<118}")
-            sys.stderr.flush()
+            # Over what stood there; a line that wraps could not be written over.
+            room = shutil.get_terminal_size().columns - 1
+            self._write(sentence if len(sentence) <= room else f"{sentence[: room - 1]}…")
+
+    def _write(self, sentence: str, end: str = "") -> None:
+        blank = " " * max(self._width - len(sentence), 0)
+        self._width = len(sentence)
+        sys.stderr.write(f"\r{sentence}{blank}{end}")
+        sys.stderr.flush()
 
 
 class _Text:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dataide.review.crop_vectors import Vectors
 from dataide.review.linters import Known, drawn, learn
 from dataide.review.objects import Objects
 from dataide.review.odds import Odds
@@ -21,7 +22,7 @@ from dataide.review.swaps import Judge, Regression, Swaps
 Arrays = dict[str, np.ndarray]
 Say = Callable[[str], None]
 Stop = Callable[[], bool]
-Learn = Callable[[Objects, Say, Stop], Known]
+Learn = Callable[[Objects, Say, Stop, Vectors | None], Known]
 # The name of `task` for a process that finds its functions by name.
 TASK = "dataide.review.learning:task"
 # Of fewer objects it is learned sooner than another process starts.
@@ -42,22 +43,26 @@ _COLUMNS = (
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in (Known, Sizes, Swaps, Judge, Regression, Odds)}
 
 
-def here(table: Objects, say: Say, stop: Stop) -> Known:
+def here(table: Objects, say: Say, stop: Stop, vectors: Vectors | None = None) -> Known:
     """Learns in this process."""
-    return learn(table, say=say, stop=stop)
+    return learn(table, vectors, say=say, stop=stop)
 
 
-def sent(table: Objects) -> tuple[Arrays, dict[str, Any]]:
+def sent(table: Objects, vectors: Vectors | None = None) -> tuple[Arrays, dict[str, Any]]:
     """What `task` needs of a table: of many objects those that are learned from, as arrays and plain values."""
     part = drawn(table)
     arrays = {name: value for name in _COLUMNS if (value := getattr(part, name)) is not None}
+    if vectors is not None:
+        # Of what is sent, in its order.
+        arrays |= {"vectors": vectors[part.row], "row": np.arange(len(part))}
     return arrays, {"classes": list(part.classes)}
 
 
 def task(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -> tuple[Arrays, dict[str, Any]]:
     """`linters.learn` of what `sent` made; `known_from` reads the answer."""
     columns: dict[str, Any] = {name: arrays[name] for name in _COLUMNS if name in arrays}
-    known = learn(Objects(**columns, classes=tuple(arguments["classes"])), say=say, stop=stop)
+    table = Objects(**columns, classes=tuple(arguments["classes"]))
+    known = learn(table, arrays.get("vectors"), say=say, stop=stop)
     told: Arrays = {}
     return told, {"known": _flat(known, "known", told)}
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from dataide.review import box_rules, own_rules, sizes, swaps, track_rules
 from dataide.review.around import look_around
+from dataide.review.crop_vectors import Vectors
 from dataide.review.findings import Finding, Findings, Gathering, Repair
 from dataide.review.objects import LinterError, Objects, objects
 from dataide.review.own_rules import Picture, Rule, forget, linter
@@ -68,7 +69,7 @@ class Known:
 
 def learn(
     table: Objects,
-    vectors: np.ndarray | None = None,
+    vectors: Vectors | None = None,
     *,
     seed: int = 0,
     say: Callable[[str], None] = _silent,
@@ -102,7 +103,7 @@ def lint(
     known: Known | None = None,
     *,
     samples: Mapping[str, np.ndarray] | None = None,
-    vectors: np.ndarray | None = None,
+    vectors: Vectors | None = None,
     own: Sequence[Rule] | None = None,
     broken: Mapping[str, np.ndarray] | None = None,
     say: Callable[[str], None] = _silent,
@@ -169,7 +170,7 @@ def lint_one(
     known: Known,
     *,
     vocabulary: Sequence[str] | None = None,
-    vectors: np.ndarray | None = None,
+    vectors: Vectors | None = None,
     own: Sequence[Rule] | None = None,
 ) -> Findings:
     """Runs all rules over one picture's objects, with what was learned before: for every stroke while one annotates.
@@ -210,7 +211,7 @@ def drawn(table: Objects, seed: int = 0) -> Objects:
     return table.take(np.flatnonzero(chosen[table.picture]))
 
 
-def _check_vectors(table: Objects, vectors: np.ndarray | None) -> None:
+def _check_vectors(table: Objects, vectors: Vectors | None) -> None:
     if vectors is not None and (vectors.ndim != 2 or len(vectors) != len(table)):
         raise LinterError(
             f"The crop vectors have the shape {vectors.shape}, the table has {len(table)} objects.",

@@ -18,7 +18,7 @@ import numpy as np
 from dataide.core.object_views import Among, ObjectView
 from dataide.core.repairs import in_words
 from dataide.errors import DataideError, FilterError, did_you_mean
-from dataide.review import own_rules
+from dataide.review import crop_vectors, own_rules
 from dataide.review.findings import ACTS, NONE, SENTENCES, SEVERITIES, Finding
 from dataide.review.learning import Learn, here
 from dataide.review.lint_report import LintReport
@@ -30,6 +30,8 @@ from dataide.storage import issues
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
+    from dataide.review.crop_vectors import CropVectors
+    from dataide.storage.vectors import Embedding
 
 _log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -81,12 +83,14 @@ def lint_session(
     began = time.monotonic()
     own, wanted = _chosen(rules)
     say("reading objects")
-    known = Learned.of(context).now(learn_by, say, stop)
+    learned = Learned.of(context)
+    known = learned.now(learn_by, say, stop)
     columns, sizes, names = stored.object_columns(context.database, nos, known.classes)
     table = objects(columns, sizes, names, vocabulary=_allowed(context, vocabulary))
     about, all_names, looked = _samples(context, nos, names, vocabulary)
     broken, problems = _expressions(context, own, columns["object_no"])
-    found = lint(table, known, samples=about, own=own, broken=broken, say=say, stop=stop)
+    vectors = learned.vectors(known, columns["object_no"])
+    found = lint(table, known, samples=about, vectors=vectors, own=own, broken=broken, say=say, stop=stop)
     found = replace(found, classes=tuple(all_names), problems=[*found.problems, *problems])
     if wanted is not None:
         found = found.take(np.isin(found.rule, [place for place, name in enumerate(found.rules) if name in wanted]))
@@ -120,7 +124,8 @@ def lint_sample(context: Context, no: int, learn_by: Learn = here) -> Live:
         learn_by: learns what is usual where that is not known.
     """
     chosen = np.array([no], np.uint32)
-    at_hand = Learned.of(context).at_hand(learn_by)
+    learned = Learned.of(context)
+    at_hand = learned.at_hand(learn_by)
     known = at_hand or learn(_nothing())
     columns, sizes, names = stored.object_columns(context.database, chosen, known.classes)
     if not len(columns["object_no"]):
@@ -128,7 +133,9 @@ def lint_sample(context: Context, no: int, learn_by: Learn = here) -> Live:
     table = objects(columns, sizes, names, vocabulary=_allowed(context, None))
     own = list(own_rules.RULES.values())
     broken, _ = _expressions(context, own, columns["object_no"], chosen)
-    found = lint(table, known, own=own, broken=broken)
+    # A box that is being moved has no vector of its crop, and is judged without.
+    vectors = learned.vectors(known, columns["object_no"])
+    found = lint(table, known, vectors=vectors, own=own, broken=broken)
     return Live(sorted(found, key=lambda one: one.score), at_hand is None)
 
 
@@ -140,7 +147,8 @@ class Learned:
         self._lock = threading.Lock()
         self._learning = threading.Lock()
         self._known: Known | None = None
-        self._version = (-1, 0)
+        self._crops: Embedding | None = None
+        self._version: tuple[object, ...] = ()
         self._count = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -159,16 +167,28 @@ class Learned:
     def now(self, learn_by: Learn = here, say: Say = _silent, stop: Stop = _never) -> Known:
         """As the objects are now; learned where they have changed."""
         with self._learning:
-            version = stored.fingerprint(self._context.database)
+            database = self._context.database
+            version = (*stored.fingerprint(database), *crop_vectors.stamp(database))
             with self._lock:
                 if self._known is not None and self._version == version:
                     return self._known
-            columns, sizes, names = stored.object_columns(self._context.database, None)
-            known = learn_by(objects(columns, sizes, names), say, stop)
+            columns, sizes, names = stored.object_columns(database, None)
+            of = crop_vectors.latest(database)
+            vectors = None if of is None else crop_vectors.crops(database, columns["object_no"], of)
+            known = learn_by(objects(columns, sizes, names), say, stop, vectors)
             if not stop():
                 with self._lock:
                     self._known, self._version, self._count = known, version, len(columns["object_no"])
+                    self._crops = of
             return known
+
+    def vectors(self, known: Known, object_no: np.ndarray) -> CropVectors | None:
+        """Vectors of the crops of these objects, of the embedding that was learned from; None where none was."""
+        with self._lock:
+            of = self._crops
+        if of is None or known.swaps is None or known.swaps.dimension != of.dimension:
+            return None
+        return crop_vectors.crops(self._context.database, object_no, of)
 
     def at_hand(self, learn_by: Learn = here) -> Known | None:
         """As good as known; where nothing is yet, or much has changed, it is learned in the background.
@@ -255,7 +275,7 @@ def stamp(context: Context, nos: np.ndarray) -> tuple[Any, ...]:
         for rule in own_rules.RULES.values()
     ]
     allowed = _allowed(context, None)
-    learned_from = stored.fingerprint(context.database)
+    learned_from = (*stored.fingerprint(context.database), *crop_vectors.stamp(context.database))
     return (*columns.values(), *sizes.values(), *about.values(), tuple(all_names), rules, allowed, learned_from)
 
 

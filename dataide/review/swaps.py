@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dataide.review.crop_vectors import Vectors
 from dataide.review.findings import HINT, RELABEL, WARNING, Gathering
 from dataide.review.objects import Bools, Floats, Ints, LinterError, Objects
 from dataide.review.odds import Odds, learn_odds
@@ -91,7 +92,7 @@ class Swaps:
 
 def learn_swaps(
     table: Objects,
-    vectors: np.ndarray | None = None,
+    vectors: Vectors | None = None,
     *,
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
@@ -124,20 +125,25 @@ def learn_swaps(
     )
     around = counts_around(table, context, rows)
     parts: list[Floats] = [around, _shape(table.take(rows), knots)]
+    whole: Bools = np.zeros(len(rows), bool)
     if vectors is not None:
-        parts.append(_vectors(vectors, table.row[rows]))
-    scales = [1 / max(float(np.sqrt((part * part).sum(axis=1).mean())), 1e-9) for part in parts]
+        crops = _vectors(vectors, table.row[rows])
+        whole = np.asarray(crops.any(axis=1))
+        parts.append(crops)
+    # With few crops, or crops of one class, nothing is learned of crops.
+    seeing = int(whole.sum()) >= FEWEST and len(np.unique(table.class_no[rows[whole]])) > 1
+    scales = [1 / max(float(np.sqrt((part * part).sum(axis=1).mean())), 1e-9) for part in parts[:2]]
     ordered = np.argsort(table.object_no[rows])
     learned = Swaps(
         knots,
-        (scales[0], scales[1], scales[2] if vectors is not None else 1.0),
+        (scales[0], scales[1], 1.0),  # crops are of length 1 as they are
         context,
         count / count.sum(),
         table.object_no[rows][ordered],
         table.class_no[rows][ordered],
         dimension=0 if vectors is None else parts[2].shape[1],
     )
-    joined = np.concatenate([part * scale for part, scale in zip(parts, scales, strict=True)], axis=1)
+    joined = np.concatenate([part * scale for part, scale in zip(parts, learned.scales, strict=False)], axis=1)
     around_wide = parts[0].shape[1]
     wide = around_wide + parts[1].shape[1]
     kind = table.class_no[rows]
@@ -148,7 +154,9 @@ def learn_swaps(
     if stop():
         return learned
     plain = _fit(joined[:, :wide], around_wide, kind, neighbour, learned.share, random)
-    seen = None if vectors is None or stop() else _fit(joined, around_wide, kind, neighbour, learned.share, random)
+    seen = None
+    if seeing and not stop():
+        seen = _fit(joined[whole], around_wide, kind[whole], neighbour[whole], learned.share, random)
     return replace(learned, plain=plain, seen=seen)
 
 
@@ -156,7 +164,7 @@ def swapped(
     table: Objects,
     swaps: Swaps,
     found: Gathering,
-    vectors: np.ndarray | None = None,
+    vectors: Vectors | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Objects that look like another class, with that class as the repair."""
@@ -343,7 +351,7 @@ def counts_around(table: Objects, context: Ints, rows: Ints) -> Floats:
     return result
 
 
-def _vectors(vectors: np.ndarray, rows: Ints) -> Floats:
+def _vectors(vectors: Vectors, rows: Ints) -> Floats:
     """These vectors scaled to length 1, zeros where there is none."""
     values = np.asarray(vectors[rows], np.float64)
     values = np.where(np.isfinite(values).all(axis=1, keepdims=True), values, 0.0)

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 ACTS = ("delete", "box", "relabel")
 _SEEN = f"struct_pack(label := o.label, {', '.join(f'{side} := o.{side}' for side in BOX)})"
 _NOTHING = "NULL, NULL, NULL, NULL"
-_DIGEST = "md5(string_agg(concat_ws(' ', rule, object_no, other_no), ',' ORDER BY rule, object_no, other_no))"
+# What was said of a label is not said of the next one; of other kinds digests stay as they were written.
+_LABEL = "CASE WHEN starts_with(kind, 'object_') THEN seen.label END"
+_DIGEST = (
+    f"md5(string_agg(concat_ws(' ', rule, object_no, other_no, {_LABEL}), ',' ORDER BY rule, object_no, other_no))"
+)
 
 
 def table(
@@ -110,6 +114,17 @@ def listing(database: Database, kind: str | None, states: Sequence[str]) -> pa.T
         f"WHERE {of_kind} AND i.is_issue AND i.state IN {listed(list(states))} "
         "ORDER BY f.score, f.sample_no, f.object_no, f.rule"
     )
+
+
+def open_objects(database: Database, nos: np.ndarray) -> dict[str, int]:
+    """How many objects of these samples the open issues of each kind are about."""
+    sql = (
+        "SELECT f.kind, count(DISTINCT f.object_no) FROM data.finding f JOIN data.issue_now i ON i.kind = f.kind "
+        "AND i.sample_no = f.sample_no WHERE i.is_issue AND i.state = 'open' AND NOT i.excluded "
+        "AND f.sample_no IN (SELECT sample_no FROM wanted) GROUP BY f.kind"
+    )
+    with database.query(sql, frames={"wanted": {"sample_no": np.ascontiguousarray(nos, np.uint32)}}) as cursor:
+        return dict(cursor.fetchall())
 
 
 def proposed(cursor: Cursor) -> dict[str, np.ndarray]:

@@ -32,6 +32,7 @@ FIELD = "issues"
 # What becomes of a sample when the proposal of its issue is accepted; of other kinds there is nothing to accept.
 OBJECTS = "objects"
 CURES = {"label": "label", "near_duplicate": "excluded", "leak": "excluded", "linter": OBJECTS, "box": OBJECTS}
+CURES |= {"object_label": OBJECTS, "object_duplicate": OBJECTS}
 KEEP, EXCLUDE = "keep", "exclude"
 NONE = -1
 _LAST_US = 253_402_300_800_000_000  # the year 10000

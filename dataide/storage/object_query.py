@@ -29,6 +29,7 @@ class ObjectQuery:
         self._source = "object AS sample" if plain else f"({DOCUMENTED}) AS sample"
         self._where: list[str] = []
         self._order: list[str] = []
+        self._positions: list[str] = []
         self._limit: int | None = None
 
     def where(self, condition: str) -> None:
@@ -61,28 +62,38 @@ class ObjectQuery:
         self.frames[lent] = {"no": np.ascontiguousarray(nos, np.uint32)}
         self.where(f"{name} IN (SELECT no FROM {lent})")
 
-    def ranked(self, nos: NDArray[np.uint32], similarity: NDArray[np.float32], column: str = "similarity") -> None:
-        """Keeps the objects with these numbers, in this order, with a column `similarity`, or named otherwise."""
+    def ranked(
+        self, nos: NDArray[np.uint32], similarity: NDArray[np.float32] | None, column: str = "similarity"
+    ) -> None:
+        """Keeps the objects with these numbers, in this order, with a column `similarity`, or named otherwise; without
+        similarities only in this order."""
         self._wrap()
-        columns = f"sample.*, ranked.similarity AS {column} FROM {self._source}"
+        position = f"position_{len(self._positions)}"
+        known = np.zeros(len(nos), np.float32) if similarity is None else np.ascontiguousarray(similarity, np.float32)
+        shown = "" if similarity is None else f", ranked.similarity AS {column}"
+        columns = f"sample.*{shown}, ranked.{position} FROM {self._source}"
         if self.plain:
-            pairs = zip(nos.tolist(), similarity.tolist(), strict=True)
-            rows = ", ".join(f"({no}, {value!r}::FLOAT)" for no, value in pairs)
-            empty = "(SELECT * FROM (VALUES (0, 0::FLOAT)) WHERE false)"
-            frame = f"{f'(VALUES {rows})' if rows else empty} AS ranked(object_no, similarity)"
+            pairs = enumerate(zip(nos.tolist(), known.tolist(), strict=True))
+            rows = ", ".join(f"({no}, {value!r}::FLOAT, {place})" for place, (no, value) in pairs)
+            empty = "(SELECT * FROM (VALUES (0, 0::FLOAT, 0)) WHERE false)"
+            frame = f"{f'(VALUES {rows})' if rows else empty} AS ranked(object_no, similarity, {position})"
         else:
             lent = f"lent_{len(self.frames)}"
-            values = np.ascontiguousarray(similarity, np.float32)
-            self.frames[lent] = {"object_no": np.ascontiguousarray(nos, np.uint32), "similarity": values}
+            places = np.arange(len(nos), dtype=np.uint32)
+            self.frames[lent] = {
+                "object_no": np.ascontiguousarray(nos, np.uint32), "similarity": known, position: places
+            }  # fmt: skip
             frame = f"{lent} AS ranked"
         where = f" WHERE {' AND '.join(f'({one})' for one in self._where)}" if self._where else ""
         self._source = f"(SELECT {columns} JOIN {frame} ON sample.object_no = ranked.object_no{where}) AS sample"
         self._where = []
-        self._order = [f"{column} DESC"]
+        self._order = [position]
+        self._positions.append(position)
 
     def sql(self, columns: str | None = None, *, ordered: bool = True) -> str:
         """The whole statement, by default with all columns that people know."""
-        parts = [f"SELECT {columns or '*'} FROM {self._source}"]
+        everything = f"* EXCLUDE ({', '.join(self._positions)})" if self._positions else "*"
+        parts = [f"SELECT {columns or everything} FROM {self._source}"]
         if self._where:
             parts.append("WHERE " + " AND ".join(f"({condition})" for condition in self._where))
         if ordered:
@@ -109,7 +120,7 @@ class ObjectQuery:
     def _wrap(self) -> None:
         if self._limit is not None:
             # Materialized, because DuckDB 1.5 pushes a join's filter through ORDER BY … LIMIT and gives wrong rows.
-            self._source = f"(WITH kept AS MATERIALIZED ({self.sql()}) SELECT * FROM kept) AS sample"
+            self._source = f"(WITH kept AS MATERIALIZED ({self.sql('*')}) SELECT * FROM kept) AS sample"
             self._where, self._limit = [], None
 
 

@@ -45,11 +45,40 @@ class PendingCrops(Pending):
 
 
 def embeddings(database: Database) -> list[Embedding]:
-    """All embeddings of objects, the oldest first."""
+    """All embeddings of objects, the oldest first, without those that are `torn`."""
+    return _told(database)[0]
+
+
+def torn(database: Database) -> list[str]:
+    """Names of embeddings whose vectors are gone or none, in a file that somebody sent; `create` makes them anew."""
+    return [one.name for one in _told(database)[1]]
+
+
+def _told(database: Database) -> tuple[list[Embedding], list[Embedding]]:
+    """The embeddings that have a table as `create` makes it, and the others."""
     with database.query(
         "SELECT embedding_no, name, revision, dimension FROM data.object_embedding ORDER BY embedding_no"
     ) as cursor:
-        return [Embedding(*row) for row in cursor.fetchall()]
+        told = [Embedding(*row) for row in cursor.fetchall()]
+    if not told:
+        return [], []
+    with database.query(
+        "SELECT 'data.' || table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'data' "
+        "AND database_name = current_database() AND starts_with(table_name, 'object_vector_') AND NOT is_nullable"
+    ) as cursor:
+        there = set(cursor.fetchall())
+    whole: list[Embedding] = []
+    others: list[Embedding] = []
+    for one in told:
+        wanted = {(table_of(one), name, kind) for name, kind in _columns(one.dimension).items()}
+        (whole if wanted <= there else others).append(one)
+    return whole, others
+
+
+def _columns(dimension: int) -> dict[str, str]:
+    """The columns of a table of vectors with their SQL types; none of them may be NULL."""
+    sides = dict.fromkeys(BOX, "DOUBLE")
+    return {"object_no": "UINTEGER", "media_revision": "UINTEGER", **sides, "vector": f"FLOAT[{int(dimension)}]"}
 
 
 def embedding(database: Database, name: str) -> Embedding | None:
@@ -65,7 +94,7 @@ def table_of(known: Embedding) -> str:
 def create(cursor: Cursor, name: str, revision: str, dimension: int) -> Embedding:
     """Adds an embedding of objects, inside the caller's `write()`; one of the same name is dropped, its maps stay."""
     for (number,) in cursor.execute("SELECT embedding_no FROM data.object_embedding WHERE name = ?", [name]).fetchall():
-        cursor.execute(f"DROP TABLE IF EXISTS data.object_vector_{int(number)}")
+        _drop(cursor, int(number))
     largest = cursor.execute("SELECT coalesce(max(embedding_no) + 1, 0) FROM data.object_embedding").fetchall()
     made = Embedding(int(largest[0][0]), name, revision, dimension)
     cursor.execute("DELETE FROM data.object_embedding WHERE name = ?", [name])
@@ -73,12 +102,17 @@ def create(cursor: Cursor, name: str, revision: str, dimension: int) -> Embeddin
         "INSERT INTO data.object_embedding VALUES (?, ?, ?, ?, ?)",
         [made.number, name, revision, dimension, datetime.now(UTC)],
     )
-    sides = ", ".join(f"{side} DOUBLE NOT NULL" for side in BOX)
-    cursor.execute(
-        f"CREATE TABLE {table_of(made)} (object_no UINTEGER NOT NULL, media_revision UINTEGER NOT NULL, {sides}, "
-        f"vector FLOAT[{int(dimension)}] NOT NULL)"
-    )
+    _drop(cursor, made.number)  # a file that somebody sent may hold one without an embedding
+    columns = ", ".join(f"{column} {kind} NOT NULL" for column, kind in _columns(dimension).items())
+    cursor.execute(f"CREATE TABLE {table_of(made)} ({columns})")
     return made
+
+
+def _drop(cursor: Cursor, number: int) -> None:
+    name = f"object_vector_{number}"
+    sql = "SELECT 1 FROM duckdb_views() WHERE schema_name = 'data' AND database_name = current_database() AND "
+    is_view = cursor.execute(f"{sql} view_name = ?", [name]).fetchall()
+    cursor.execute(f"DROP {'VIEW' if is_view else 'TABLE'} IF EXISTS data.{name}")
 
 
 def pending(database: Database, known: Embedding | None, nos: NDArray[np.uint32]) -> PendingCrops:
@@ -169,18 +203,12 @@ def valid(of: Embedding) -> str:
 
 def made_at(database: Database, of: Embedding) -> str:
     """When the embedding was made, to the microsecond."""
-    sql = "SELECT epoch_us(created_at) FROM data.object_embedding WHERE embedding_no = ?"
-    with database.query(sql, [of.number]) as cursor:
-        rows = cursor.fetchall()
-    return str(rows[0][0]) if rows else ""
+    return vectors.made_at(database, of, "data.object_embedding")
 
 
 def stamp(database: Database, of: Embedding) -> tuple[int, int, int, str]:
     """Changes whenever the vectors that count do: (embedding, how many, hash of what they are of, when it was made)."""
-    sql = f"SELECT count(*), coalesce(bit_xor(hash(v.object_no, {_MADE_OF})), 0) FROM {valid(of)}"
-    with database.query(sql) as cursor:
-        count, mixed = cursor.fetchall()[0]
-    return of.number, int(count), int(mixed), made_at(database, of)
+    return of.number, *vectors.counted(database, f"v.object_no, {_MADE_OF}", valid(of)), made_at(database, of)
 
 
 def present(database: Database, of: Embedding) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:

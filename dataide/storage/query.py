@@ -65,6 +65,18 @@ class Query:
             self._wrap()
         self._where.append(condition)
 
+    def having(self, name: str, words: Sequence[str | None], *, without: bool = False) -> None:
+        """Keeps the samples with one of these words in a list (None: with none at all), or all the others.
+
+        The list is not put together for every sample, as it is for a condition that reads it; not for `plain`.
+        """
+        some = [word for word in words if word is not None]
+        parts = [f"sample_no IN ({_members(name, some)})"] if some else []
+        if len(some) < len(words):
+            parts.append(f"sample_no NOT IN ({_members(name, None)})")
+        condition = " OR ".join(parts) or "false"
+        self.where(f"NOT ({condition})" if without else condition)
+
     def order(self, keys: Sequence[str]) -> None:
         """Orders anew by these SQL keys."""
         if self._limit is not None:
@@ -221,14 +233,17 @@ def mask_of(nos: NDArray[np.integer[Any]], count: int) -> NDArray[np.bool_]:
 
 def members(database: Database, name: str, words: Sequence[str] | None, count: int) -> NDArray[np.bool_]:
     """A mask over `count` sample numbers: those with one of these words, or any (None), in a list."""
+    if words is not None and not words:
+        return np.zeros(count, dtype=bool)
+    with database.query(_members(name, words)) as cursor:
+        return mask_of(np.asarray(cursor.fetchnumpy()["sample_no"], dtype=np.uint32), count)
+
+
+def _members(name: str, words: Sequence[str] | None) -> str:
     table, word, *conditions = _MEMBERS[name]
     if words is not None:
-        if not words:
-            return np.zeros(count, dtype=bool)
         conditions.append(f"{word} IN {listed(words)}")
-    condition = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    with database.query(f"SELECT sample_no FROM {table}{condition}") as cursor:
-        return mask_of(np.asarray(cursor.fetchnumpy()["sample_no"], dtype=np.uint32), count)
+    return f"SELECT sample_no FROM {table}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
 
 def name_of(column: str) -> str:

@@ -273,9 +273,9 @@ def _is_text(column: str) -> str:
     return f"trim(s.{quoted(column)}) <> ''"
 
 
-def made_at(database: Database, of: Embedding) -> str:
-    """When the embedding was made, or vectors in it were last replaced, to the microsecond."""
-    sql = "SELECT epoch_us(created_at) FROM data.embedding WHERE embedding_no = ?"
+def made_at(database: Database, of: Embedding, table: str = "data.embedding") -> str:
+    """When the embedding was made, or vectors in it were last replaced, to the microsecond; `table` lists it."""
+    sql = f"SELECT epoch_us(created_at) FROM {table} WHERE embedding_no = ?"
     with database.query(sql, [of.number]) as cursor:
         rows = cursor.fetchall()
     return str(rows[0][0]) if rows else ""
@@ -283,11 +283,14 @@ def made_at(database: Database, of: Embedding) -> str:
 
 def stamp(database: Database, of: Embedding) -> tuple[int, int, int, str]:
     """Changes whenever the vectors that count do: (embedding, how many, hash of their pictures, when it was made)."""
-    sql = f"SELECT count(*), coalesce(bit_xor(hash(v.sample_no, v.media_revision)), 0) FROM {valid(of)}"
-    with database.query(sql) as cursor:
-        rows = cursor.fetchall()
-    count, mixed = rows[0]
-    return of.number, int(count), int(mixed), made_at(database, of)
+    return of.number, *counted(database, "v.sample_no, v.media_revision", valid(of)), made_at(database, of)
+
+
+def counted(database: Database, columns: str, source: str) -> tuple[int, int]:
+    """How many rows a source has, as SQL after FROM, and a hash of these columns that knows no order."""
+    with database.query(f"SELECT count(*), coalesce(bit_xor(hash({columns})), 0) FROM {source}") as cursor:
+        count, mixed = cursor.fetchall()[0]
+    return int(count), int(mixed)
 
 
 def present(database: Database, of: Embedding) -> tuple[np.ndarray, np.ndarray]:

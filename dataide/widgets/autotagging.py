@@ -10,8 +10,7 @@ from dataide.storage.arrow import Result
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
-    from dataide.widgets.autotag import Tagger
-    from dataide.widgets.object_autotag import ObjectTagger
+    from dataide.widgets.autotag import ObjectTagger, Tagger
 
 
 class Autotagging:
@@ -53,6 +52,7 @@ class ObjectAutotagging(ObjectView):
     def autotag(self, tag: str, embedding: str | None = None) -> ObjectTagger:
         """Learns what a kind of object looks like from a few marks, and labels these objects by it.
 
+        In a notebook the answer shows as a panel of crops. In Python:
         tagger = session.objects.label("car").autotag("taxi"); tagger.mark(positives=[…], negatives=[…]);
         tagger.ask(20); tagger.commit().
 
@@ -64,7 +64,7 @@ class ObjectAutotagging(ObjectView):
             ActionError: the tag is no word.
             ModelError: objects have no vectors yet, or none of this name.
         """
-        from dataide.widgets.object_autotag import ObjectTagger
+        from dataide.widgets.autotag import ObjectTagger
 
         return ObjectTagger.of(self, tag, embedding)
 

@@ -150,8 +150,9 @@ def _check_kind(workspace: Any, kind: str | None) -> None:
     if kind is None:
         return
     from dataide.find.issue_kinds import KINDS
+    from dataide.review.linting import KIND as LINTER
 
-    known = [*KINDS, *(one["kind"] for one in answers.kinds_of(workspace))]
+    known = [*KINDS, LINTER, *(one["kind"] for one in answers.kinds_of(workspace))]
     if kind not in known:
         near = did_you_mean(str(kind), known) or f"There are: {', '.join(dict.fromkeys(known))}."
         raise ActionError(f"There is no kind of issue {kind!r}.", hint=near, code="no_kind")

@@ -11,8 +11,11 @@ from dataide.formats.objects_in import Objects, ObjectWaysIn
 from dataide.widgets import chosen_objects
 from dataide.widgets.autotagging import ObjectAutotagging
 from dataide.widgets.jobs import shown
+from dataide.widgets.object_asking import ObjectAsking
 
 if TYPE_CHECKING:
+    from dataide.core.object_views import ObjectView
+    from dataide.find.finding import IssueReport
     from dataide.find.object_similarity import ObjectMap, ObjectMapReport, ObjectVectors
     from dataide.formats.progress import Listener
     from dataide.inference.crops import CropReport
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from dataide.inference.job import Job
 
 
-class FoundObjects(ObjectAutotagging, Objects):
+class FoundObjects(ObjectAutotagging, ObjectAsking, Objects):
     """Objects with vectors of their crops: embedded, compared, laid out, selected."""
 
     def embed(
@@ -56,6 +59,38 @@ class FoundObjects(ObjectAutotagging, Objects):
         options |= {"remember": models(context), "name": name}
         job: Any = embed_crops(context.database, context.media, nos, model, wait=False, **options)
         return shown(job, len(nos), progress, wait)
+
+    def find_issues(
+        self,
+        kinds: Sequence[str] | str | None = None,
+        *,
+        reference: ObjectView | None = None,
+        progress: bool | Listener = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> IssueReport | Job[IssueReport]:
+        """Looks for what is suspicious among these objects, by what their crops look like.
+
+        `session.issues("object_label")` has what was found, an issue for each sample; its `findings` name the objects.
+
+        Args:
+            kinds: "label", "ambiguous", "imbalance", "near_duplicate", "leak", "outlier"; None for all of them.
+            reference: objects that are as they should be, for outliers.
+            progress: False for silence.
+            wait: False returns a Job at once.
+            **options: embedding= whose vectors of objects, again=True also where nothing has changed, seed=.
+
+        Raises:
+            ModelError: there is no such kind or embedding, or objects have no vectors: `session.objects.embed()`.
+        """
+        from dataide.find.object_issues import find_object_issues
+
+        nos, samples = self.nos(), self.samples().nos()
+        if reference is not None:
+            options["reference"] = reference.nos()
+        job: Any = find_object_issues(self._context, nos, samples, kinds, wait=False, **options)
+        done: IssueReport | Job[IssueReport] = shown(job, len(nos), progress, wait)
+        return done
 
     def similar(
         self,

@@ -11,6 +11,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dataide.core.told import stands_below
 from dataide.inference import job as jobs
 from dataide.inference.job import Job, spoken_rate, spoken_time
 
@@ -194,11 +195,13 @@ def _below_the_cell(job: Job[Done]) -> Done:
     show: Any = shown.display
     handle = show(panel.box, display_id=True)
     try:
-        return job.complete()
+        result = job.complete()
     finally:
         # A saved notebook keeps the sentence; the widget would be gone with the kernel.
         handle.update(_Said(job.said()))
         panel.close()
+    stands_below(result, lambda: handle.update(_Said("")))
+    return result
 
 
 def _soon_done(job: Job[Any]) -> bool:

@@ -15,6 +15,7 @@ from dataide.review import learning, linting
 
 if TYPE_CHECKING:
     from dataide.core.context import Context
+    from dataide.review.crop_vectors import Vectors
     from dataide.review.learning import Stop
     from dataide.review.linters import Known, Objects
 
@@ -35,8 +36,8 @@ class Linters(Family):
         return materials.stamp(self.kinds, self.method, *linting.stamp(self._context, materials.looked.nos))
 
     def search(self, materials: Materials, kinds: Sequence[str], say: Say) -> Searched:
-        def learn_by(table: Objects, say: Say, stop: Stop) -> Known:
-            return _learned(materials.computing, table, say)
+        def learn_by(table: Objects, say: Say, stop: Stop, vectors: Vectors | None) -> Known:
+            return _learned(materials.computing, table, say, vectors)
 
         report = linting.lint_session(self._context, materials.looked.nos, learn_by=learn_by, say=say)
         notes = [f"The rule {name} did not run to its end. {why}" for name, why in report.problems]
@@ -57,14 +58,14 @@ def live(context: Context, no: int) -> linting.Live:
     return linting.lint_sample(context, no, learn_aside)
 
 
-def learn_aside(table: Objects, say: Say, stop: Stop) -> Known:
+def learn_aside(table: Objects, say: Say, stop: Stop, vectors: Vectors | None = None) -> Known:
     """Learns what is usual in a process of its own, which ends with it; of few objects, here.
 
     Raises:
         ModelError: the process has ended; with the code "cancelled" where `stop` said so.
     """
     if len(table) < learning.FEW:
-        return learning.here(table, say, stop)
+        return learning.here(table, say, stop, vectors)
     done = threading.Event()
     with Computing() as computing:
 
@@ -77,12 +78,12 @@ def learn_aside(table: Objects, say: Say, stop: Stop) -> Known:
         watcher = threading.Thread(target=watch, name="dataide linters stop", daemon=True)
         watcher.start()
         try:
-            return _learned(computing, table, say)
+            return _learned(computing, table, say, vectors)
         finally:
             done.set()
             watcher.join()
 
 
-def _learned(computing: Computing, table: Objects, say: Say) -> Known:
-    arrays, arguments = learning.sent(table)
+def _learned(computing: Computing, table: Objects, say: Say, vectors: Vectors | None) -> Known:
+    arrays, arguments = learning.sent(table, vectors)
     return learning.known_from(*computing.call(learning.TASK, arguments, arrays, say=say))

@@ -9,8 +9,20 @@ from .vocabulary import Name, Nos, Target, Thumbs, Uuid
 Sign = Literal["positive", "negative", "none"]
 
 
-class AutotagAsk(TypedDict):
+class AutotagNamed(TypedDict):
+    """Which tag: of samples, or of the objects that a token stands for."""
+
     tag: Name
+    of: NotRequired[Literal["samples", "objects"]]
+    view: NotRequired[Name]
+
+
+class ObjectsTarget(TypedDict):
+    type: Literal["objects"]
+    nos: Nos
+
+
+class AutotagAsk(AutotagNamed):
     # Learns anew where marks or vectors have changed; else the round that is there.
     round: bool
     # What the marks of these samples are, in their order.
@@ -21,7 +33,7 @@ class AutotagSteps(TypedDict):
     """What thresholds 0, 1 / (n - 1) … 1 give; estimates are None with too few marks."""
 
     taken: list[int]
-    bins: list[int]  # samples between two thresholds, and the marks among them
+    bins: list[int]  # how many lie between two thresholds, and the marks among them
     yes: list[int]
     no: list[int]
     precision: list[float] | None
@@ -41,17 +53,17 @@ class AutotagAnswer(TypedDict):
     positives: int
     negatives: int
     outdated: int  # marks of pictures that were replaced since, which count no longer
-    tagged: int  # samples that have the tag now
-    total: int  # samples that were scored
+    tagged: int  # samples that have the tag now, or objects that have the label
+    total: int  # samples or objects that were scored
     threshold: float
     committed: float | None  # the threshold of the commit that stands
     sentence: str
     steps: AutotagSteps | None
     marks: list[Sign]
+    label: NotRequired[str]  # of objects: what a commit calls them
 
 
-class AutotagPageAsk(TypedDict):
-    tag: Name
+class AutotagPageAsk(AutotagNamed):
     show: Literal["ask", "best", "near"]
     round: int  # of a round that is no longer held the latest is shown
     threshold: float
@@ -59,6 +71,15 @@ class AutotagPageAsk(TypedDict):
     limit: int
     px: int
     thumbs: bool
+    whole: NotRequired[bool]  # of objects: the whole pictures, and not the crops
+
+
+class AutotagObjects(TypedDict):
+    """Of tiles of objects: what they are on, and where they lie in the pictures that came, in shares."""
+
+    samples: list[int]
+    sample_ids: list[str]
+    boxes: list[list[float] | None]  # left, top, width, height
 
 
 class AutotagPageAnswer(TypedDict):
@@ -73,14 +94,14 @@ class AutotagPageAnswer(TypedDict):
     why: list[str | None]
     marks: list[Sign]
     thumbs: Thumbs | None
+    objects: NotRequired[AutotagObjects]
 
 
-class AutotagMarkAsk(TypedDict):
-    tag: Name
+class AutotagMarkAsk(AutotagNamed):
     sign: Sign
-    target: Target
+    target: Target | ObjectsTarget
     uuid: Uuid
-    tagged: NotRequired[bool]  # the samples that have the tag already, whatever the target
+    tagged: NotRequired[bool]  # what has the tag (of objects: the label) already, whatever the target
 
 
 class AutotagMarkAnswer(TypedDict):
@@ -92,8 +113,7 @@ class AutotagMarkAnswer(TypedDict):
     since: int
 
 
-class AutotagCommitAsk(TypedDict):
-    tag: Name
+class AutotagCommitAsk(AutotagNamed):
     round: int
     threshold: float
     uuid: Uuid

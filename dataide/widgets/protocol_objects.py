@@ -52,6 +52,7 @@ class ObjectsAnswer(TypedDict):
     rings: list[int]  # how many outlines each object has
     points: list[int]  # how many points each outline has
     keypoints: list[list[float]] | None  # x, y, visibility … of each object; None where none has any
+    limbs: list[list[int]] | None  # of each object, the lines of its skeleton: from, to … as places among its keypoints
     ids: list[str] | None
     tracks: list[str | None] | None
 

@@ -89,6 +89,10 @@ class Scatter(Panel):
     def sentence(self) -> str:
         """The panel in one line; without a map also what makes one."""
         said = super().sentence()
+        maps = {one.name: one for one in self.workspace.places.object_maps()}
+        if self.config["projection"] in maps:
+            count = maps[self.config["projection"]].count
+            return f"{said}: a map of {count:,} object{'s' if count != 1 else ''}"
         if self._has_map:
             return said
         return f"{said}: no map yet, type session.embed() and session.project()"

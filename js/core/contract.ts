@@ -81,6 +81,8 @@ export interface Store {
   readonly hovered: Signal<number | null>;
   /** Sample number shown by inspectors; null when closed. */
   readonly inspected: Signal<number | null>;
+  /** Which object of the inspected sample is to be chosen there; null once another sample is inspected. */
+  readonly inspectedObject: Signal<{ sample: number; object: number } | null>;
 
   /** What + and − in a grid mark; null: they size its tiles. */
   readonly marking: Signal<Marking | null>;

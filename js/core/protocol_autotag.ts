@@ -3,11 +3,26 @@ import type { Target } from "./protocol.js";
 
 export type Sign = "positive" | "negative" | "none";
 export type Shown = "ask" | "best" | "near";
+export type MarkTarget = Target | { type: "objects"; nos: number[] };
+
+/** Which tag: of samples, or of the objects that the token `view` stands for. */
+export interface AutotagNamed {
+  tag: string;
+  of?: "samples" | "objects";
+  view?: string;
+}
+
+/** Of tiles of objects: what they are on, and where they lie in the pictures that came, in shares. */
+export interface AutotagObjects {
+  samples: number[];
+  sampleIds: string[];
+  boxes: (number[] | null)[]; // left, top, width, height
+}
 
 /** What thresholds 0, 1 / (n - 1) … 1 give; estimates are null with too few marks. */
 export interface AutotagSteps {
   taken: number[];
-  bins: number[]; // samples between two thresholds, and the marks among them
+  bins: number[]; // how many lie between two thresholds, and the marks among them
   yes: number[];
   no: number[];
   precision: number[] | null;
@@ -27,22 +42,22 @@ export interface AutotagState {
   positives: number;
   negatives: number;
   outdated: number; // marks of pictures that were replaced since, which count no longer
-  tagged: number; // samples that have the tag now
-  total: number; // samples that were scored
+  tagged: number; // samples that have the tag now, or objects that have the label
+  total: number; // samples or objects that were scored
   threshold: number;
   committed: number | null; // the threshold of the commit that stands
   sentence: string;
   steps: AutotagSteps | null;
   marks: Sign[];
+  label?: string; // of objects: what a commit calls them
 }
 
 export interface AutotagOperations {
-  // `round`: learns anew where marks or vectors have changed. `nos`: of which samples the marks are wanted.
-  autotag: { ask: { tag: string; round: boolean; nos?: number[] }; answer: AutotagState };
+  // `round`: learns anew where marks or vectors have changed. `nos`: whose marks are wanted.
+  autotag: { ask: AutotagNamed & { round: boolean; nos?: number[] }; answer: AutotagState };
   // One buffer when thumbs are asked for. Of a round that is no longer held the latest is shown.
   autotagPage: {
-    ask: {
-      tag: string;
+    ask: AutotagNamed & {
       show: Shown;
       round: number;
       threshold: number;
@@ -50,6 +65,7 @@ export interface AutotagOperations {
       limit: number;
       px: number;
       thumbs: boolean;
+      whole?: boolean; // of objects: the whole pictures, and not the crops
     };
     answer: {
       round: number;
@@ -63,11 +79,12 @@ export interface AutotagOperations {
       why: (string | null)[]; // of what is asked about: best, near or spread
       marks: Sign[];
       thumbs: { mime: string[]; starts: number[]; problems: (string | null)[] } | null;
+      objects?: AutotagObjects;
     };
   };
   autotagMark: {
-    // `tagged`: the samples that have the tag already, whatever the target.
-    ask: { tag: string; sign: Sign; target: Target; uuid: string; tagged?: boolean };
+    // `tagged`: what has the tag (of objects: the label) already, whatever the target.
+    ask: AutotagNamed & { sign: Sign; target: MarkTarget; uuid: string; tagged?: boolean };
     answer: {
       event: number | null;
       count: number;
@@ -79,7 +96,7 @@ export interface AutotagOperations {
   };
   // Tags what scores enough in the round that is seen.
   autotagCommit: {
-    ask: { tag: string; round: number; threshold: number; uuid: string };
+    ask: AutotagNamed & { round: number; threshold: number; uuid: string };
     answer: { event: number | null; count: number; sentence: string; python: string };
   };
 }

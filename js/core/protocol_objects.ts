@@ -65,6 +65,7 @@ export interface ObjectOperations {
       rings: number[]; // how many outlines each object has
       points: number[]; // how many points each outline has
       keypoints: number[][] | null; // x, y, visibility … of each object; null where none has any
+      limbs: number[][] | null; // of each object, the lines of its skeleton: from, to … as places among its keypoints; null where none has any
       ids: string[] | null;
       tracks: (string | null)[] | null;
     };

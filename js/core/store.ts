@@ -67,6 +67,7 @@ export class SessionStore implements Store {
   readonly lostBecause: ReadonlySignal<Failure | null>;
   readonly hovered: Signal<number | null> = signal(null);
   readonly inspected: Signal<number | null> = signal(null);
+  readonly inspectedObject: Signal<{ sample: number; object: number } | null> = signal(null);
   readonly inspectors: Signal<number> = signal(0);
   readonly step: Signal<((by: number) => void) | null> = signal(null);
   readonly marking: Signal<Marking | null> = signal(null);
@@ -96,6 +97,9 @@ export class SessionStore implements Store {
     this.stepping = computed(() => this.#steps.value > 0);
     this.connection = this.#connection;
     this.lostBecause = this.#lostBecause;
+    effect(() => {
+      if (this.inspectedObject.peek()?.sample !== this.inspected.value) this.inspectedObject.value = null;
+    });
     client.onEvent = (event) => this.#event(event);
     client.onAnswer = (op, reply) => this.#answer(op, reply);
   }

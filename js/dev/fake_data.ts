@@ -58,17 +58,24 @@ export function makeSamples(count: number, labels: readonly string[] = DEFAULT_L
   });
 }
 
-/** A picture as an uncompressed BMP: a figure with as many corners as its label's place, on a tinted ground. */
-export function picture(sample: FakeSample, side: number): Uint8Array {
+/**
+ * A picture as an uncompressed BMP: a figure with as many corners as its label's place, on a tinted ground. `region` is what is
+ * seen of it: left, top, width, height as shares.
+ */
+export function picture(sample: FakeSample, longest: number, region: readonly number[] = [0, 0, 1, 1]): Uint8Array {
+  const [left = 0, top = 0, across = 1, down = 1] = region;
+  const [side, tall] = [across, down].map((one) =>
+    Math.max(Math.round((longest * one) / Math.max(across, down)), 1),
+  ) as [number, number];
   const row = Math.ceil((side * 3) / 4) * 4;
-  const bytes = new Uint8Array(54 + row * side);
+  const bytes = new Uint8Array(54 + row * tall);
   const view = new DataView(bytes.buffer);
   bytes.set([0x42, 0x4d]);
   view.setUint32(2, bytes.length, true);
   view.setUint32(10, 54, true);
   view.setUint32(14, 40, true);
   view.setInt32(18, side, true);
-  view.setInt32(22, -side, true);
+  view.setInt32(22, -tall, true);
   view.setUint16(26, 1, true);
   view.setUint16(28, 24, true);
   const next = random(sample.no + 11);
@@ -78,10 +85,10 @@ export function picture(sample: FakeSample, side: number): Uint8Array {
     (value) => value * (0.5 + sample.brightness),
   );
   const ink = [next() * 120 + 120, next() * 120 + 120, next() * 120 + 120];
-  for (let y = 0; y < side; y++) {
+  for (let y = 0; y < tall; y++) {
     for (let x = 0; x < side; x++) {
-      const dx = (x + 0.5) / side - 0.5;
-      const dy = (y + 0.5) / side - 0.5;
+      const dx = left + (across * (x + 0.5)) / side - 0.5;
+      const dy = top + (down * (y + 0.5)) / tall - 0.5;
       const reach = 0.28 + 0.12 * Math.cos(corners * (Math.atan2(dy, dx) + turn));
       const color = Math.hypot(dx, dy) < reach ? ink : ground;
       const shade = 0.85 + 0.15 * next();

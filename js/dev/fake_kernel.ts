@@ -54,7 +54,7 @@ export class FakeKernel {
   constructor({ count = 10_000, labels, most = 20_000_000, delayMs = 0 }: FakeOptions = {}) {
     this.session = new FakeSession(count, labels);
     this.#points = new FakePoints(this.session, most);
-    this.autotag = new FakeAutotag(this.session.samples);
+    this.autotag = new FakeAutotag(this.session.samples, this.session.objects);
     this.#fix = new FakeFix(this.session);
     this.#delay = typeof delayMs === "function" ? delayMs : () => delayMs;
   }
@@ -208,7 +208,7 @@ export class FakeKernel {
       autotagPage: (ask) => this.autotag.page(ask),
       autotagMark: (ask) => {
         const chosen = session.samples.flatMap(({ no }) => (session.selected[no] === 1 ? [no] : []));
-        return this.autotag.mark(ask, ask.target.type === "samples" ? ask.target.nos : chosen);
+        return this.autotag.mark(ask, "nos" in ask.target ? ask.target.nos : chosen);
       },
       autotagCommit: (ask) => this.autotag.commit(ask),
       configure: (ask) => {

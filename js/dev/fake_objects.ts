@@ -79,7 +79,8 @@ export class FakeObjects {
       crowds: [],
       rings,
       points: rings.filter((count) => count > 0).map(() => 6),
-      keypoints: null,
+      keypoints: listed.map(({ label, box }) => (label === "figure" ? joints(box) : [])),
+      limbs: listed.map(({ label }) => (label === "figure" ? LIMBS : [])),
       ids: px === null ? listed.map(({ object }) => `o${object}`) : null,
       tracks: px === null ? listed.map(() => null) : null,
     };
@@ -130,6 +131,12 @@ export class FakeObjects {
     return { change: told(did, count, turn), objects };
   }
 
+  /** Gives these objects a label at once. */
+  call(objects: ReadonlySet<number>, label: string): void {
+    for (const one of this.all) if (objects.has(one.object)) one.label = label;
+    this.#version += 1;
+  }
+
   /** A rule or two, so that there is something to see. */
   lint(no: number): Part<"lintObjects"> {
     const small = this.all.filter((one) => one.no === no && !one.gone && (one.box[2] ?? 0) * (one.box[3] ?? 0) < 300);
@@ -163,3 +170,12 @@ const hexagon = ([left = 0, top = 0, width = 0, height = 0]: readonly number[]):
     (left + width * (0.5 + 0.45 * Math.cos((k * Math.PI) / 3))) / SIDE_PX,
     (top + height * (0.5 + 0.45 * Math.sin((k * Math.PI) / 3))) / SIDE_PX,
   ]);
+
+// A head, a hip that is hidden, two hands and two feet.
+const JOINTS = [0.5, 0.1, 2, 0.5, 0.6, 1, 0.1, 0.4, 2, 0.9, 0.4, 2, 0.2, 0.95, 2, 0.8, 0.95, 2];
+const LIMBS = [0, 1, 0, 2, 0, 3, 1, 4, 1, 5];
+
+const joints = ([left = 0, top = 0, width = 0, height = 0]: readonly number[]): number[] =>
+  JOINTS.map((value, i) => (i % 3 === 0 ? left + width * value : top + height * value) / SIDE_PX).map((value, i) =>
+    i % 3 === 2 ? (JOINTS[i] ?? 0) : value,
+  );

@@ -49,7 +49,11 @@ const traits: Record<string, () => Record<string, unknown>> = {
   fix: () => ({
     config: { kind: query.get("kind"), state: "open", order: "severity", height_px: 560 },
   }),
-  autotag: () => ({ config: { tag: "fox", show: "ask", tile_px: 96, height_px: 560 } }),
+  autotag: () => ({
+    config: query.has("objects")
+      ? { tag: "hat", of: "objects", view: "t", among: "all objects", show: "ask", tile_px: 104, height_px: 560 }
+      : { tag: "fox", show: "ask", tile_px: 96, height_px: 560 },
+  }),
   scatter: () => ({ config: { color: "label", projection: null, height_px: 520 } }),
   facets: () => ({ config: { columns: null, bars: 8, height_px: 520 } }),
   workbench: () => ({

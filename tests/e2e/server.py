@@ -53,6 +53,7 @@ class LabServer:
             "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={self.work}", f"--IdentityProvider.token={self.token}",
             "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
+            "--LanguageServerManager.autodetect=False",  # or it asks npm where it keeps its modules
         ]  # fmt: skip
 
     def _environment(self) -> dict[str, str]:

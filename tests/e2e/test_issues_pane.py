@@ -118,7 +118,7 @@ def test_from_the_button_to_an_answer_by_key_and_back(lab: Lab) -> None:
     wait_for(notebook, "not session.context.filter.clauses")
     page.keyboard.press("i")
     facet = notebook.panel("facets").get_by_role("group", name="Values of issues")
-    facet.get_by_role("button", name="near_duplicate").click()
+    facet.get_by_role("button", name="near duplicate").click()
     expect(tiles(grid)).to_have_count(notebook.value("len(session.where(issue='near_duplicate'))"))
     expect(badges(grid).first).to_contain_text("duplicate")
 

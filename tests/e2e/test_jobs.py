@@ -26,12 +26,25 @@ def value(bar: Locator) -> float:
     return float(bar.evaluate("bar => bar.position"))
 
 
+def place(plot: Locator) -> list[float]:
+    """Where the plot stands in its workbench, and how large it is."""
+    found: list[float] = plot.evaluate(
+        "plot => { const [a, b] = [plot, plot.parentElement.closest('[data-dataide-panel]')].map("
+        "one => one.getBoundingClientRect()); return [a.x - b.x, a.y - b.y, a.width, a.height]; }"
+    )
+    return found
+
+
 def test_a_job_moves_on_while_a_cell_runs_and_is_cancelled_in_the_workbench(lab: Lab, digits: None) -> None:
     notebook = workbench(lab, digits, SLOW, "job", LONG)
     bench = notebook.panel("workbench")
+    plot = bench.locator("[data-dataide-panel=scatter]")
+    before = place(plot)
     notebook.run(2)
     notebook.run(3)
     strip = bench.get_by_role("group", name="Jobs under way")
+    expect(strip).to_be_visible()
+    assert place(plot) == before, "a strip that comes moves nothing"
     bar = strip.get_by_role("progressbar", name="slow")
     expect(strip).to_contain_text("Embedding with 'slow'")
     expect(strip).to_contain_text("left")
@@ -85,8 +98,9 @@ def test_a_cell_that_waits_shows_the_bar_and_keeps_the_sentence(lab: Lab, digits
     expect(notebook.output(2)).to_contain_text("of 1,797")
     notebook.output(2).get_by_role("button", name="Cancel").click()
     assert "It was stopped" in notebook.wait(2)
-    (first, _) = notebook.outputs(2)
-    assert "It was stopped" in "".join(first["data"]["text/plain"])
+    # Once: it is what the call returns as well, and that is not shown again.
+    (only,) = notebook.outputs(2)
+    assert "It was stopped" in "".join(only["data"]["text/plain"])
 
 
 def said(notebook: Notebook) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import dataide as di
@@ -33,10 +36,18 @@ _POINTS = """
 def big_session(path: Path, count: int) -> Path:
     """Makes the file, with `count` samples, a label, a dozen columns worth a facet, and the map "auto/pca".
 
+    Each size is written once for all tests of a process, and copied: 45 MB for a million.
+
     Returns:
         The path, closed.
     """
-    with di.open(path) as session, session.context.database.write() as cursor:
+    return Path(shutil.copy(Path(_made(count).name) / "big.duckdb", path))
+
+
+@cache
+def _made(count: int) -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="dataide-big-")  # gone when the process ends
+    with di.open(Path(folder.name) / "big.duckdb") as session, session.context.database.write() as cursor:
         session.context.database.ensure_columns(cursor, COLUMNS)
         cursor.execute(_SAMPLES, {"count": count})
         cursor.execute(_POINTS, {"count": count})
@@ -45,4 +56,4 @@ def big_session(path: Path, count: int) -> Path:
             "VALUES (0, 'auto', '1', 2, now());"
             "INSERT INTO data.projection VALUES (0, 'auto/pca', 0, 'pca', '{}', NULL, now())"
         )
-    return path
+    return folder

@@ -10,7 +10,8 @@ import pytest
 from dataide.errors import ActionError
 from dataide.find import active, linear_probe
 from dataide.find.active import BY_SCORE, STRATEGIES, Doubts, duplicate_distance, pick, score, usable
-from dataide.find.suggesting import shares_of, suggest, weigh
+from dataide.find.suggesting import shares_of, suggest
+from dataide.find.teaching import weigh
 
 
 def kinds(count: int, spread: float, seed: int = 0, classes: int = 6) -> tuple[np.ndarray, np.ndarray]:

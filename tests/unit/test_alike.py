@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,9 @@ COUNT = 1_000
 FIRST, ALL = np.arange(400), np.arange(COUNT)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return big_session(tmp_path_factory.mktemp("built") / "some.duckdb", COUNT)
-
-
 @pytest.fixture
-def session(built: Path, tmp_path: Path) -> Iterator[di.Session]:
-    with di.open(shutil.copy(built, tmp_path)) as session:
+def session(tmp_path: Path) -> Iterator[di.Session]:
+    with di.open(big_session(tmp_path / "some.duckdb", COUNT)) as session:
         yield session
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,14 +23,9 @@ COUNT = 4_000
 WORDS = ("a", "b")
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return big_session(tmp_path_factory.mktemp("built") / "some.duckdb", COUNT)
-
-
 @pytest.fixture
-def session(built: Path, tmp_path: Path) -> Iterator[di.Session]:
-    with di.open(shutil.copy(built, tmp_path)) as session:
+def session(tmp_path: Path) -> Iterator[di.Session]:
+    with di.open(big_session(tmp_path / "some.duckdb", COUNT)) as session:
         yield session
 
 
@@ -126,8 +120,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_was_answered_is_in_the_file_when_the_process_is_killed(built: Path, tmp_path: Path) -> None:
-    path = shutil.copy(built, tmp_path)
+def test_what_was_answered_is_in_the_file_when_the_process_is_killed(tmp_path: Path) -> None:
+    path = big_session(tmp_path / "some.duckdb", COUNT)
     ended = subprocess.run([sys.executable, "-c", _KILLED, str(path)], capture_output=True, text=True, check=False)
     assert ended.returncode == -signal.SIGKILL and ended.stdout.split() == ["4000"] * 5, ended.stderr
     with di.open(path) as session:

@@ -188,7 +188,7 @@ def test_a_plot_of_objects_has_a_point_for_each_and_a_gesture_over_it_selects_ob
     session.objects.project("pca", progress=False)
     panel = session.scatter(of="objects", color="label")
     name = panel.config["projection"]
-    assert name == "objects/colour/pca"
+    assert name == "objects/colour/pca" and panel.sentence().endswith(": a map of 24 objects")
     parts = list(ask(session, "points", projection=name, color="label"))
     assert parts[0].body["total"] == 24
     legend = {one["value"]: one["count"] for one in parts[0].body["legend"]["entries"]}

@@ -98,6 +98,7 @@ def test_without_scikit_learn_the_error_says_what_to_install(tmp_path, monkeypat
         di.demo("digits", path=tmp_path / "x.duckdb")
 
 
+@pytest.mark.once
 def test_it_is_ready_in_seconds_without_scikit_learn_or_umap_in_the_kernel(tmp_path):
     code = (
         "import sys, time, dataide as di; session = di.demo('digits', path=sys.argv[1]); session.close();"

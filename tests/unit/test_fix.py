@@ -264,6 +264,7 @@ def test_the_panel_says_and_shows_what_it_is_about(session: Session) -> None:
     assert session.fix("label", order="confidence").view.ids()[0] == "s19"
     assert session.fix("near_duplicate").view.ids()[:2] == ["s50", "s51"]
     assert session.fix("dark").view.ids() == [] and "not looked for" in repr(session.fix("dark"))
+    assert "not looked for" in repr(session.fix("linter")), "a kind of another room is one as well"
     ops = [op for op, _, _ in panel.first_answers()]
     assert ops == ["issue_kinds", "issue_page"]
     picture = panel.picture()

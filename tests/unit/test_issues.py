@@ -223,7 +223,11 @@ def test_issues_are_a_table_a_view_and_answered_at_once(session: Session) -> Non
     assert listed.view.ids() == ["s4", "s5", "s3"]
     assert listed.view.to_pandas()["issue_score"].tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert list(listed.to_pandas()["proposal"]) == ["fox", "cat", "dog"]
-    assert listed.to_arrow().num_rows == 3 and "<td>fox</td>" in listed._repr_html_()
+    shown = listed._repr_html_()
+    assert listed.to_arrow().num_rows == 3 and "<td>fox</td>" in shown and "<th>proposal</th>" in shown
+    # Columns that tell nobody anything are in the table only: there are neither groups nor objects here.
+    assert not any(f"<th>{name}</th>" in shown for name in ("revision", "group_no", "object_id"))
+    assert {"revision", "group_no", "object_id"} <= set(listed.to_pandas().columns)
     assert listed.accept(confidence=0.95).event is None, "all are less sure than that"
     assert listed.accept(score=0.15).count == 1 and labels(session, [3, 4]) == ["cat", "fox"]
     assert listed.reject().count == 2 and len(listed) == 0

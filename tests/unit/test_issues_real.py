@@ -59,6 +59,7 @@ def planted(source: Path, folder: Path, seed: int) -> Iterator[tuple[Session, di
         yield session, truth, copied
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("seed", [0, 1])
 def test_planted_wrong_labels_and_copies_of_digits(shared_data: Find, tmp_path: Path, seed: int) -> None:
     source = shared_data("mnist") / "mnist.parquet"

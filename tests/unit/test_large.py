@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -98,6 +97,7 @@ def _interaction(path: Path, count: int) -> tuple[int, int]:
         return page.up, page.down
 
 
+@pytest.mark.once
 def test_the_bytes_of_an_interaction_are_the_same_at_ten_thousand_and_at_a_million(tmp_path: Path) -> None:
     up, down = _interaction(tmp_path / "small.duckdb", 10_000)
     many_up, many_down = _interaction(tmp_path / "large.duckdb", 1_000_000)
@@ -105,14 +105,9 @@ def test_the_bytes_of_an_interaction_are_the_same_at_ten_thousand_and_at_a_milli
     assert many_down <= 1.1 * down, (down, many_down)
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return big_session(tmp_path_factory.mktemp("built") / "some.duckdb", 5_000)
-
-
 @pytest.fixture
-def session(built: Path, tmp_path: Path) -> Iterator[di.Session]:
-    with di.open(shutil.copy(built, tmp_path)) as session:
+def session(tmp_path: Path) -> Iterator[di.Session]:
+    with di.open(big_session(tmp_path / "some.duckdb", 5_000)) as session:
         yield session
 
 

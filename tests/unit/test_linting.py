@@ -415,7 +415,7 @@ def test_what_cannot_be_learned_is_not_tried_at_every_stroke(
     fill(session, plain_boxes(60))
     tried: list[int] = []
 
-    def fails(table: Objects, say: object, stop: object) -> Known:
+    def fails(table: Objects, say: object, stop: object, vectors: object) -> Known:
         tried.append(len(table))
         raise ModelError("The process has died.")
 

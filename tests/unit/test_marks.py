@@ -138,6 +138,7 @@ def down(path: Path, count: int) -> dict[str, int]:
         return sizes
 
 
+@pytest.mark.once
 def test_a_filter_costs_bytes_for_the_few_at_any_number_of_points(tmp_path: Path) -> None:
     small, large = down(tmp_path / "small.duckdb", 10_000), down(tmp_path / "large.duckdb", 1_000_000)
     for name, size in large.items():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,7 +274,9 @@ def test_a_saved_notebook_shows_what_is_marked_and_what_is_best(pictures: di.Ses
 
 
 @pytest.mark.once
-def test_people_are_learned_on_real_pictures_and_their_crops_are_shown(shared_data: Any, tmp_path: Path) -> None:
+def test_people_are_learned_on_real_pictures_and_their_crops_are_in_a_saved_notebook(
+    shared_data: Any, tmp_path: Path
+) -> None:
     """coco128 by the vectors that come with the base install: weak ones, and still each round ranks better."""
     data = shared_data("coco128")
     (tmp_path / "photos").mkdir()
@@ -307,9 +307,8 @@ def test_people_are_learned_on_real_pictures_and_their_crops_are_shown(shared_da
             share = np.mean([label == kind for label in label_of.values()])
             assert found[-1] > 1.5 * share, kind
         assert np.mean(gained) > 0.03  # 0.12 when this was written
-        shown = tagger._repr_mimebundle_()
-        sheet = Image.open(io.BytesIO(b64decode(shown["image/png"])))
-        assert sheet.width > 400 and sheet.height > 180
+        sheet = tagger.panel().picture()
+        assert sheet is not None and sheet.width > 400 and sheet.height > 120
         assert len(sheet.convert("RGB").getcolors(1 << 20) or []) > 60, "photographs, and no grey places alone"
 
 

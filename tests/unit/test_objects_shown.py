@@ -16,7 +16,7 @@ from PIL import Image
 import dataide as di
 from dataide.api import Session
 from dataide.errors import ActionError, ProtocolError, ReadOnly, UnknownSample
-from dataide.storage import masks, object_rows
+from dataide.storage import masks, object_rows, objects
 from dataide.widgets import protocol
 from dataide.widgets.answers import OPERATIONS
 from dataide.widgets.answers import objects as answers
@@ -181,6 +181,18 @@ def test_objects_come_as_shares_of_their_pictures(session: Session) -> None:
     assert body["keypoints"] == [[0.5, 0.5, 2], [], [], []]
     assert body["ids"][1] == session.objects.where("label is null").ids()[0]
     assert asked(session, "objects", nos=[0], px=96)["ids"] is None
+
+
+def test_a_skeleton_joins_the_keypoints_that_are_there(session: Session) -> None:
+    with session.context.database.write() as cursor:
+        objects.declare_labels(cursor, [{"label": "cat", "skeleton": [[1, 2], [2, 4], [4, 1], [4, 9]]}])
+    points = [16, 12, 2, 0, 0, 0, 9, 9, 0, 32, 24, 1]
+    for label in ("cat", "dog"):
+        session.objects.add({"sample_id": "s0", "label": label, "bbox": [1, 2, 3, 4], "keypoints": points})
+    body = asked(session, "objects", nos=[0], px=64)
+    assert body["keypoints"] == [[0.25, 0.25, 2, 0.5, 0.5, 1]] * 2
+    # The second and third are labelled nowhere; there is no ninth.
+    assert body["limbs"] == [[1, 0], []]
 
 
 def test_shares_are_of_the_upright_picture(tmp_path: Path) -> None:

@@ -209,6 +209,11 @@ def test_objects_of_a_file_that_holds_nonsense_are_drawn_as_far_as_they_can_be(s
     nowhere = "{'x_px': 'nan'::DOUBLE, 'y_px': 1, 'visibility': 2}, {'x_px': NULL, 'y_px': 1, 'visibility': 2}, NULL"
     with session.context.database.write() as cursor:
         cursor.execute(f"UPDATE data.object SET keypoints = [{nowhere}] WHERE object_no = 0").fetchall()
+        cursor.execute("UPDATE data.object_label SET skeleton = [NULL, [1], [NULL, 1], [0, 7]]").fetchall()
+        cursor.execute(
+            "INSERT INTO data.object_label (label, skeleton) SELECT DISTINCT label, [NULL, [1], [NULL, 1], [0, 7]] "
+            "FROM data.object WHERE label IS NOT NULL AND label NOT IN (SELECT label FROM data.object_label)"
+        ).fetchall()
         cursor.execute(
             "UPDATE data.object SET polygons = [NULL, [1, 2, NULL, 3, 4, 5], [0, 0, 1e300, 0, 1e300, 1e300]] "
             "WHERE object_no = 1"
@@ -221,6 +226,7 @@ def test_objects_of_a_file_that_holds_nonsense_are_drawn_as_far_as_they_can_be(s
     assert isinstance(reply, Reply)
     json.dumps(reply.body, allow_nan=False)
     assert reply.body["objects"] == [0, 1, 2, 3] and reply.body["keypoints"] is None
+    assert reply.body["limbs"] is None
     assert np.isfinite(np.frombuffer(reply.buffers[1], np.float32)).all()
 
 

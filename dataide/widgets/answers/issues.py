@@ -37,7 +37,7 @@ from dataide.widgets.vocabulary import IssuesTarget, Thumbs
 from dataide.widgets.workspace import Workspace
 
 from .badges import LONGEST_PROPOSAL, cut
-from .pages import MOST_BYTES, size_px
+from .pages import size_px, thumbnails
 
 if TYPE_CHECKING:
     from dataide.storage.issues import State
@@ -244,20 +244,6 @@ def _row(row: Row, state: State, card: Card | None, selected: bool) -> IssueRow:
         "queued": bool(card and card.queued),
         "selected": selected,
     }
-
-
-def thumbnails(workspace: Workspace, nos: Sequence[int], px: int) -> tuple[Thumbs, bytes]:
-    """Thumbnails back to back, as many as fit into 4 MiB, at least one."""
-    thumbs: Thumbs = {"mime": [], "starts": [0], "problems": []}
-    data: list[bytes] = []
-    for thumb in workspace.thumbnails.get(nos, px) if nos else []:
-        if thumbs["starts"][-1] + len(thumb.data) > MOST_BYTES and data:
-            break
-        data.append(thumb.data)
-        thumbs["mime"].append(thumb.mime)
-        thumbs["problems"].append(thumb.problem)
-        thumbs["starts"].append(thumbs["starts"][-1] + len(thumb.data))
-    return thumbs, b"".join(data)
 
 
 def _cut(thumbs: Thumbs, count: int) -> Thumbs:

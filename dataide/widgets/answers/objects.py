@@ -52,6 +52,9 @@ APART = 10
 _COLORS = "object_colors"
 _ANY = "SELECT 1 FROM data.object WHERE NOT removed LIMIT 1"
 _NAMED = "SELECT object_no, object_id, sample_no FROM data.object WHERE NOT removed AND object_no IN ({numbers})"
+_SKELETONS = (
+    "SELECT label, skeleton[:200] FROM data.object_label WHERE skeleton IS NOT NULL AND list_contains(?, label)"
+)
 _CHANGED = "SELECT object_no FROM data.object_change WHERE event_no = ? ORDER BY object_no"
 
 
@@ -112,6 +115,7 @@ class _Columns:
     rings: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     keypoints: list[list[float]] = field(default_factory=list)
+    limbs: list[list[int]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     tracks: list[str | None] = field(default_factory=list)
     boxes: list[list[float]] = field(default_factory=list)
@@ -130,6 +134,7 @@ def objects(workspace: Workspace, ask: ObjectsAsk) -> Reply:
     most = MOST_INSPECTED if inspected else MOST_IN_TILES
     gone, weight = _Columns(), 0
     more: list[int] = []
+    skeletons = _skeletons(workspace, found)
     for no in nos:
         chosen = object_rows.largest(found.get(no, []), most)
         if sizes[no] is None:
@@ -142,7 +147,7 @@ def objects(workspace: Workspace, ask: ObjectsAsk) -> Reply:
             chosen, shown = _lightened(chosen, shown)
         weight += heavy
         for row, outlines in zip(chosen, shown, strict=True):
-            _put(gone, row, outlines, sizes[no] or (1, 1))
+            _put(gone, row, outlines, sizes[no] or (1, 1), skeletons.get(row["label"], []))
         gone.starts.append(len(gone.numbers))
         more.append(len(found.get(no, [])) - len(chosen))
     nos = nos[: len(more)]
@@ -162,6 +167,7 @@ def objects(workspace: Workspace, ask: ObjectsAsk) -> Reply:
         "rings": gone.rings,
         "points": gone.lengths,
         "keypoints": gone.keypoints if any(gone.keypoints) else None,
+        "limbs": gone.limbs if any(gone.limbs) else None,
         "ids": gone.ids if inspected else None,
         "tracks": gone.tracks if inspected else None,
     }
@@ -191,7 +197,7 @@ def _shown(row: Mapping[str, Any], size: tuple[int, int], px: int) -> Outlines:
 
 def _weight(row: Mapping[str, Any], outlines: Outlines) -> int:
     """About how many bytes an object takes."""
-    said = len(row.get("object_id") or "") + len(row.get("track") or "") + 24 * len(row["keypoints"] or ())
+    said = len(row.get("object_id") or "") + len(row.get("track") or "") + 32 * len(row["keypoints"] or ())
     return 60 + said + sum(8 + 8 * len(outline) for outline in outlines)
 
 
@@ -208,7 +214,18 @@ def _lightened(rows: list[dict[str, Any]], shown: list[Outlines]) -> tuple[list[
     return rows[:most], kept
 
 
-def _put(gone: _Columns, row: Mapping[str, Any], outlines: Outlines, size: tuple[int, int]) -> None:
+def _skeletons(workspace: Workspace, found: Mapping[int, Sequence[Mapping[str, Any]]]) -> dict[str, list[list[int]]]:
+    """The lines between keypoints of each class that has some: pairs of places among them, from 1."""
+    labels = {row["label"] for rows in found.values() for row in rows if row["keypoints"]} - {None}
+    if not labels:
+        return {}
+    with workspace.database.query(_SKELETONS, [sorted(labels)]) as cursor:
+        return {label: [limb for limb in skeleton if limb and len(limb) == 2] for label, skeleton in cursor.fetchall()}
+
+
+def _put(
+    gone: _Columns, row: Mapping[str, Any], outlines: Outlines, size: tuple[int, int], skeleton: Sequence[Sequence[int]]
+) -> None:
     width, height = size
     if row["crowd"]:
         gone.crowds.append(len(gone.numbers))
@@ -221,15 +238,21 @@ def _put(gone: _Columns, row: Mapping[str, Any], outlines: Outlines, size: tuple
     gone.rings.append(len(outlines))
     gone.lengths.extend(len(outline) for outline in outlines)
     gone.points.extend(np.clip(outline / (width, height), -FARTHEST, FARTHEST) for outline in outlines)
+    # One that is not labelled stands at 0, 0 and says nothing; a file may have some that are nowhere.
+    seen = {
+        place: point
+        for place, point in enumerate(row["keypoints"] or (), 1)
+        if point and point["visibility"] and _is_somewhere(point)
+    }
     gone.keypoints.append(
         [
             round(value, 5)
-            for point in row["keypoints"] or ()
-            # One that is not labelled stands at 0, 0 and says nothing; a file may have some that are nowhere.
-            if point and point["visibility"] and _is_somewhere(point)
+            for point in seen.values()
             for value in (point["x_px"] / width, point["y_px"] / height, point["visibility"])
         ]
     )
+    order = {place: i for i, place in enumerate(seen)}
+    gone.limbs.append([order[end] for limb in skeleton if all(end in order for end in limb) for end in limb])
     gone.ids.append(row.get("object_id") or "")
     gone.tracks.append(row.get("track"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from dataide.core.cards import Card, cards, details
 from dataide.core.object_points import ObjectPoints
@@ -29,16 +28,6 @@ SIZES_PX = (64, 96, 128, 256, 512)
 FULL_PX = (64, 4_096)
 
 
-@dataclass
-class _Encoded:
-    """Thumbnails back to back, for the first so many tiles."""
-
-    mime: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=lambda: [0])
-    problems: list[str | None] = field(default_factory=list)
-    data: list[bytes] = field(default_factory=list)
-
-
 def page(workspace: Workspace, ask: PageAsk, within_s: float | None = None) -> Reply:
     """Some tiles of the current order.
 
@@ -56,10 +45,9 @@ def page(workspace: Workspace, ask: PageAsk, within_s: float | None = None) -> R
     thumbs: Thumbs | None = None
     buffers: list[bytes] = []
     if ask["thumbs"]:
-        encoded = _thumbnails(workspace, nos, size_px(ask["px"]), within_s)
-        nos = nos[: len(encoded.mime)]
-        thumbs = {"mime": encoded.mime, "starts": encoded.starts, "problems": encoded.problems}
-        buffers = [b"".join(encoded.data)]
+        thumbs, data = thumbnails(workspace, nos, size_px(ask["px"]), within_s)
+        nos = nos[: len(thumbs["mime"])]
+        buffers = [data]
     shown = _all_cards(workspace, nos, ask["caption"])
     selected = workspace.selection.mask
     answer: PageAnswer = {
@@ -99,22 +87,33 @@ def _all_cards(workspace: Workspace, nos: Sequence[int], caption: str | None) ->
     return [found.get(no) or Card(no, "", None, excluded=False) for no in nos]
 
 
-def _thumbnails(workspace: Workspace, nos: Sequence[int], px: int, within_s: float | None) -> _Encoded:
+def thumbnails(
+    workspace: Workspace, nos: Sequence[int], px: int, within_s: float | None = None
+) -> tuple[Thumbs, bytes]:
+    """Thumbnails back to back: of the first so many, as fit into 4 MiB and somebody waits for; one at least fits.
+
+    Args:
+        workspace: of the session.
+        nos: sample numbers.
+        px: of the longer side, one of SIZES_PX.
+        within_s: make no more after this time.
+    """
     ends = None if within_s is None else time.monotonic() + within_s
-    encoded = _Encoded()
+    thumbs: Thumbs = {"mime": [], "starts": [0], "problems": []}
+    data: list[bytes] = []
     for start in range(0, len(nos), TILES_AT_ONCE):
         if ends is not None and start and time.monotonic() > ends:
             break
         if is_given_up():  # scrolled away: nobody will see these pictures
             break
         for thumb in workspace.thumbnails.get(nos[start : start + TILES_AT_ONCE], px):
-            if encoded.starts[-1] + len(thumb.data) > MOST_BYTES and encoded.mime:
-                return encoded
-            encoded.data.append(thumb.data)
-            encoded.mime.append(thumb.mime)
-            encoded.problems.append(thumb.problem)
-            encoded.starts.append(encoded.starts[-1] + len(thumb.data))
-    return encoded
+            if thumbs["starts"][-1] + len(thumb.data) > MOST_BYTES and data:
+                return thumbs, b"".join(data)
+            data.append(thumb.data)
+            thumbs["mime"].append(thumb.mime)
+            thumbs["problems"].append(thumb.problem)
+            thumbs["starts"].append(thumbs["starts"][-1] + len(thumb.data))
+    return thumbs, b"".join(data)
 
 
 def peek(workspace: Workspace, ask: PeekAsk) -> Reply:

@@ -4,8 +4,11 @@ import type { FilterClause, SessionState, ShownIssue } from "../protocol.js";
 /** Where the Issues pane and the facet of issues put their clause. */
 export const ISSUES_SOURCE = "facet:issues";
 
-/** near_duplicate → near duplicate. */
+/** What every panel calls a kind: near_duplicate → near duplicate. Whoever names one does it by this. */
 export const kindName = (kind: string): string => kind.replaceAll("_", " ");
+
+/** A value of a column as people read it: kinds of issues have words, all other values are the data's own. */
+export const valueName = (column: string, value: string): string => (column === "issues" ? kindName(value) : value);
 
 /** What stands on a tile: the proposal where there is one, → shirt 0.93, else the kind. */
 export function badgeText({ kind, proposal, confidence, cure }: ShownIssue): string {

@@ -1,6 +1,6 @@
 /** Draws objects over the inspected picture; how they look in tiles and in the card of the pointer as well (vector.ts). */
 import { handlesOf, onScreen, type Place, type Size } from "./geometry.js";
-import type { Box, Shape } from "./shapes.js";
+import { type Box, limbsOf, type Shape } from "./shapes.js";
 
 export interface Look {
   boxes: boolean;
@@ -140,7 +140,14 @@ function drawMask(context: CanvasRenderingContext2D, { rings, color }: Shape, pl
   context.stroke();
 }
 
-function drawKeypoints(context: CanvasRenderingContext2D, { keypoints, color }: Shape, place: Place): void {
+function drawKeypoints(context: CanvasRenderingContext2D, shape: Shape, place: Place): void {
+  const { keypoints, color } = shape;
+  context.beginPath();
+  for (const [x0 = 0, y0 = 0, x1 = 0, y1 = 0] of limbsOf(shape)) {
+    context.moveTo(place.x + x0 * place.width, place.y + y0 * place.height);
+    context.lineTo(place.x + x1 * place.width, place.y + y1 * place.height);
+  }
+  stroked(context, color, THIN_PX, () => context.stroke());
   const radius = Math.max(place.width, place.height) < WORDS_FROM_PX ? 1.5 : 3;
   for (let i = 0; i + 2 < keypoints.length; i += 3) {
     const [x, y] = [place.x + (keypoints[i] ?? 0) * place.width, place.y + (keypoints[i + 1] ?? 0) * place.height];

@@ -24,6 +24,7 @@ const shape = (object: number, place: Box | null, more: Partial<Shape> = {}): Sh
   track: null,
   rings: [],
   keypoints: [],
+  limbs: [],
   ...more,
 });
 

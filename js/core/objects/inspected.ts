@@ -50,6 +50,7 @@ export class InspectedObjects {
   #marked: ReadonlySet<number> = new Set();
   #pending: Box | null = null; // drawn, and waiting for its label
   #selectNew = false;
+  #asked: { sample: number; object: number } | null = null; // what another panel asked for, once it is selected
   #mode: SimilarMode = "replace"; // of the region that is being pointed out
   #held: number | null = null; // the version of which the objects are
   #version: number | null = null;
@@ -105,6 +106,11 @@ export class InspectedObjects {
     });
     hub.dom.effectUntil(signal, () => {
       if (!hub.store.stepping.value) this.#settled();
+    });
+    hub.dom.effectUntil(signal, () => {
+      if (hub.store.inspectedObject.value === null) return;
+      this.#choose();
+      this.#render();
     });
     hub.dom.effectUntil(signal, () => {
       layer.toggles.value;
@@ -292,6 +298,11 @@ export class InspectedObjects {
   #choose(): void {
     const editor = this.#editor;
     const there = this.#shapes().map(({ object }) => object);
+    const asked = this.#hub.store.inspectedObject.peek();
+    if (asked !== null && asked !== this.#asked && asked.sample === this.#no && there.includes(asked.object)) {
+      this.#asked = asked;
+      editor.select(asked.object);
+    }
     if (this.#selectNew && editor.selected === NEW) {
       this.#selectNew = false;
       editor.chosen = there.length > 0 ? [Math.max(...there)] : [];
@@ -372,6 +383,7 @@ export class InspectedObjects {
       track: null,
       rings: [],
       keypoints: [],
+      limbs: [],
     };
     this.#editor.select(NEW);
     this.#selectNew = true;

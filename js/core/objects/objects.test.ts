@@ -3,7 +3,7 @@ import { type FakeHub, fakeHub } from "../../dev/fake_hub.js";
 import inspector from "../../panels/inspector/index.js";
 import { inkOn } from "./draw.js";
 import { classesOf, hiddenAfter } from "./legend.js";
-import { decoded } from "./shapes.js";
+import { decoded, limbsOf } from "./shapes.js";
 
 beforeAll(() => {
   let made = 0;
@@ -61,7 +61,8 @@ describe("columns of objects", () => {
       crowds: [2],
       rings: [1, 0, 1],
       points: [3, 4],
-      keypoints: [[], [0.5, 0.5, 2], []],
+      keypoints: [[], [0.5, 0.5, 2, 0.1, 0.2, 1], []],
+      limbs: [[], [0, 1], []],
       ids: null,
       tracks: null,
     };
@@ -77,7 +78,9 @@ describe("columns of objects", () => {
       { left: 0.1, top: 0.2, width: 0.3, height: 0.4 },
       [6],
     ]);
-    expect([bare?.box, bare?.label, bare?.keypoints]).toEqual([null, null, [0.5, 0.5, 2]]);
+    expect([bare?.box, bare?.label, bare?.keypoints]).toEqual([null, null, [0.5, 0.5, 2, 0.1, 0.2, 1]]);
+    expect(bare === undefined ? [] : limbsOf(bare)).toEqual([[0.5, 0.5, 0.1, 0.2]]);
+    expect(cat?.limbs).toEqual([]);
     expect([...(samples[1]?.shapes[0]?.rings[0] ?? [])]).toEqual([0.5, 0.5, 0.75, 0.5, 0.75, 1, 0.5, 1]);
     expect(samples[1]?.shapes[0]?.crowd).toBe(true);
   });

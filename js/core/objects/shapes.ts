@@ -14,6 +14,7 @@ export interface Shape {
   track: string | null;
   rings: Float32Array[]; // x, y, x, y …; filled by the even-odd rule
   keypoints: number[]; // x, y, visibility …
+  limbs: number[]; // from, to … as places among the keypoints
 }
 
 export interface Box {
@@ -63,6 +64,7 @@ export function decoded({ body, buffers }: Pick<Reply<"objects">, "body" | "buff
       track: body.tracks?.[i] ?? null,
       rings,
       keypoints: body.keypoints?.[i] ?? [],
+      limbs: body.limbs?.[i] ?? [],
     };
   });
   return body.nos.map((no, s) => ({
@@ -72,6 +74,13 @@ export function decoded({ body, buffers }: Pick<Reply<"objects">, "body" | "buff
     more: body.more[s] ?? 0,
     shapes: shapes.slice(body.starts[s], body.starts[s + 1]),
   }));
+}
+
+/** Where the lines of a skeleton begin and end, as shares of the picture: x, y, x, y of each. */
+export function limbsOf({ keypoints, limbs }: Pick<Shape, "keypoints" | "limbs">): number[][] {
+  const at = (end: number | undefined): number[] => keypoints.slice(3 * (end ?? 0), 3 * (end ?? 0) + 2);
+  const lines = limbs.flatMap((from, i) => (i % 2 === 0 ? [[...at(from), ...at(limbs[i + 1])]] : []));
+  return lines.filter(({ length }) => length === 4);
 }
 
 export type ObjectsAnswer = ObjectOperations["objects"]["answer"];

@@ -19,6 +19,7 @@ const shape = (object: number, color: string, more: Partial<Shape> = {}): Shape 
   track: null,
   rings: [],
   keypoints: [],
+  limbs: [],
   ...more,
 });
 
@@ -55,6 +56,14 @@ describe("objects as paths", () => {
   it("show keypoints, hollow where they are hidden", () => {
     const lines = linesOf([shape(1, "#0072b2", { box: null, keypoints: [0.5, 0.5, 2, 0.1, 0.1, 1] })], PLACE, {});
     expect(lines.map(({ fill }) => fill)).toEqual(["none", "#0072b2", "#ffffff"]);
+  });
+
+  it("show a skeleton under its points, and no line to a point that is not there", () => {
+    const person = { box: null, keypoints: [0.5, 0.5, 2, 0.1, 0.1, 1, 0.9, 0.5, 2], limbs: [0, 1, 1, 2, 2, 7] };
+    const lines = linesOf([shape(1, "#0072b2", person)], PLACE, {});
+    const limbs = lines.filter(({ stroke, fill }) => stroke === "#0072b2" && fill === "none");
+    expect(limbs.map(({ d }) => d)).toEqual(["M50 50L10 18M10 18L90 50"]);
+    expect(lines.indexOf(limbs[0] as never)).toBeLessThan(lines.findIndex(({ fill }) => fill === "#0072b2"));
   });
 
   it("use their elements again, and leave none of what was there before", () => {

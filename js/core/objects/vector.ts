@@ -4,7 +4,7 @@
  */
 import { CROWD_DASH, edgeOf, FONT, inkOn, LINE_PX, type Look, MASK_ALPHA, type Name, namesOf, split, THIN_PX, WORDS_FROM_PX } from "./draw.js"; // biome-ignore format: one line
 import { onScreen, type Place, type Size } from "./geometry.js";
-import type { Box, Shape } from "./shapes.js";
+import { type Box, limbsOf, type Shape } from "./shapes.js";
 
 /** Attributes of one path. */
 type Line = Record<"d" | "fill" | "fill-opacity" | "stroke" | "stroke-width" | "stroke-dasharray", string>;
@@ -69,6 +69,9 @@ export function linesOf(shapes: readonly Shape[], place: Place, look: Pick<Look,
       for (const [color, d] of joined(some, (one) => one.color)) lines.push(dashed(line(d, color, width)));
     }
   }
+  const limbs = shapes.flatMap((shape) => limbsOf(shape).map((ends) => ({ d: limb(ends, place), color: shape.color })));
+  for (const [edge, d] of joined(limbs, ({ color }) => edgeOf(color))) lines.push(line(d, edge, small ? 2 : 2.5));
+  for (const [color, d] of joined(limbs, (one) => one.color)) lines.push(line(d, color, small ? 1 : THIN_PX));
   const dots = shapes.flatMap(({ keypoints, color }) => circles(keypoints, place, small ? 1.5 : 3, color));
   for (const [edge, d] of joined(dots, ({ color }) => edgeOf(color))) lines.push(line(d, edge, 2.5));
   for (const hollow of [false, true]) {
@@ -110,6 +113,9 @@ function outline(ring: Float32Array, place: Place): string {
     corners.push(`${px(place.x + (ring[i] ?? 0) * place.width)} ${px(place.y + (ring[i + 1] ?? 0) * place.height)}`);
   return corners.length === 0 ? "" : `M${corners.join("L")}z`;
 }
+
+const limb = ([x0 = 0, y0 = 0, x1 = 0, y1 = 0]: readonly number[], { x, y, width, height }: Place): string =>
+  `M${px(x + x0 * width)} ${px(y + y0 * height)}L${px(x + x1 * width)} ${px(y + y1 * height)}`;
 
 function circles(keypoints: readonly number[], place: Place, radius: number, color: string) {
   const found: { d: string; hollow: boolean; color: string }[] = [];

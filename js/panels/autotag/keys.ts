@@ -1,8 +1,9 @@
 /** The keys of the panel; what it leaves, Z for one, goes on to the keys shared by all panels. */
 import type { Sign } from "../../core/protocol_autotag.js";
 import type { Autotag } from "./panel.js";
+import type { Of } from "./words.js";
 
-export const KEYS: readonly (readonly [string, string])[] = [
+const KEYS: readonly (readonly [string, string])[] = [
   ["+ or =", "It has the tag"],
   ["−", "It has not"],
   ["0, Backspace", "Take the mark away"],
@@ -11,6 +12,18 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["R", "A round now, by all marks so far"],
   ["Page Up, Page Down", "Leaf"],
 ];
+
+export const keysOf = (of: Of): typeof KEYS =>
+  of === "samples"
+    ? KEYS
+    : [
+        ...KEYS,
+        ["W", "Whole pictures, or crops"],
+        ["Enter", "Inspect, with the object chosen"],
+        ["L", "Relabel the objects…"],
+        ["S, U", "Grids by similarity to the crop: like it, less like it"],
+        ["T, Q, X", "Tag, queue, exclude their samples"],
+      ];
 
 const SIGNS: Record<string, Sign> = {
   "+": "positive",
@@ -41,6 +54,15 @@ export function autotagKeys(autotag: Autotag): (event: KeyboardEvent) => boolean
       if (event.shiftKey) autotag.pick(next, true, true);
       else autotag.focus(next);
       return true;
+    }
+    if (autotag.of === "objects") {
+      const key = event.key.toLowerCase();
+      if (key === "w") autotag.toggleWhole();
+      else if (key === "l") autotag.relabel();
+      else if (key === "s" || key === "u")
+        autotag.similar(key === "u" ? "unlike" : event.shiftKey ? "like" : "replace");
+      // Digits label samples, which nobody means who looks at their objects.
+      if (/^[wlsu1-9]$/.test(key)) return true;
     }
     const run: Record<string, () => void> = {
       " ": () => autotag.pick(focused, true),

@@ -12,10 +12,12 @@ class NoResizes {
 
 let fake: FakeHub;
 let root: HTMLElement;
+let delayMs: () => number;
 
 beforeEach(async () => {
   vi.stubGlobal("ResizeObserver", NoResizes);
-  fake = fakeHub({ count: 300 });
+  delayMs = () => 0;
+  fake = fakeHub({ count: 300, delayMs: () => delayMs() });
   root = document.createElement("div");
   document.body.append(root);
   await autotag.render(fake.props(root, { config: { tag: "fox", show: "ask", tile_px: 96 } }) as never);
@@ -70,6 +72,22 @@ test("tiles stay while one marks; a new order waits to be taken up, and comes wh
   await vi.waitFor(() => expect(tiles().map((tile) => tile.dataset.no)).not.toEqual(before));
   await vi.waitFor(() => expect(root.textContent).toContain("round 2"));
   expect(root.querySelector('input[type="range"]')).not.toBeNull();
+});
+
+test("what is asked after a mark does not take the place of the round that a used up page waits for", async () => {
+  const before = tiles().map((tile) => tile.dataset.no);
+  let { rev } = fake.kernel.session.state();
+  const heard = fake.kernel.heard;
+  // Learning takes its time, and news of the marks come meanwhile.
+  delayMs = () => ((heard.at(-1)?.body as { round?: boolean } | undefined)?.round === true ? 150 : 0);
+  for (let i = 0; i < 12; i++) press("+");
+  for (let i = 0; i < 12; i++) {
+    await new Promise((done) => setTimeout(done, 20));
+    fake.kernel.event("state", { ...fake.kernel.session.state(), rev: ++rev });
+  }
+  await vi.waitFor(() => expect(tiles().map((tile) => tile.dataset.no)).not.toEqual(before));
+  await vi.waitFor(() => expect(root.textContent).toMatch(/round [12]/));
+  expect(button("New order ready")).toBeUndefined();
 });
 
 test("the handle says what is tagged, and the button tags it", async () => {

@@ -1,7 +1,8 @@
 /** Draws the panel: head, histogram with the handle, tiles. */
+import { contained } from "../../core/objects/geometry.js";
 import type { AutotagState } from "../../core/protocol_autotag.js";
 import type { Autotag } from "./panel.js";
-import { estimate, heights, missing, SHOWN, type Tile, toTag, WHY } from "./words.js";
+import { estimate, heights, missing, SHOWN, type Tile, things, toTag, WHY } from "./words.js";
 
 const SIGN = { positive: "+", negative: "−", none: "" };
 const SAID = { positive: "marked as", negative: "marked as not", none: "" };
@@ -10,14 +11,15 @@ export function drawHead(place: HTMLElement, autotag: Autotag): void {
   const { html, render, nothing } = autotag.panel.hub.lit;
   const { state, tag, show, pages, ready, learning } = autotag;
   const count = autotag.panel.hub.dom.formatCount;
-  const marking = autotag.panel.hub.store.marking.value?.tag === tag;
+  const objects = autotag.of === "objects";
+  const among = autotag.panel.config.among ?? "";
   const asking = show === "ask" && (state?.round ?? 0) > 0;
   const round = state === null || state.round === 0 ? "no round yet" : `round ${state.round}`;
   const leaf = (by: 1 | -1) => () => void autotag.leaf(by);
   render(
     html`<div class="dataide-toolbar dataide-autotag-bar">
         <strong class="dataide-autotag-tag" title=${`Autotag “${tag}” by the vectors of ${state?.embedding ?? "…"}`}>${tag}</strong>
-        <span class="dataide-dim">${state?.embedding ?? ""} · ${round}</span>
+        <span class="dataide-dim dataide-autotag-by" title=${among || nothing}>${[state?.embedding, objects && among, round].filter(Boolean).join(" · ")}</span>
         <span class="dataide-autotag-marks" role="status" aria-label=${`${state?.positives ?? 0} positive and ${state?.negatives ?? 0} negative marks`}>
           <span data-sign="positive">${count(state?.positives ?? 0)} +</span>
           <span data-sign="negative">${count(state?.negatives ?? 0)} −</span>
@@ -28,12 +30,17 @@ export function drawHead(place: HTMLElement, autotag: Autotag): void {
             : nothing
         }
         <span class="dataide-spacer"></span>
-        <button class="dataide-button" aria-pressed=${marking} @click=${() => autotag.toggleMarking()}
-          title="+ and − in grids and in the workbench mark for this tag instead of sizing tiles">Mark in grids</button>
+        ${
+          objects
+            ? html`<button class="dataide-button" aria-pressed=${autotag.whole} @click=${() => autotag.toggleWhole()}
+                title="Whole pictures with their boxes, instead of crops">Whole pictures <kbd>W</kbd></button>`
+            : html`<button class="dataide-button" aria-pressed=${autotag.marking} @click=${() => autotag.toggleMarking()}
+                title="+ and − in grids and in the workbench mark for this tag instead of sizing tiles">Mark in grids</button>`
+        }
       </div>
       ${drawThreshold(autotag, state)}
       <div class="dataide-toolbar dataide-autotag-bar">
-        <div class="dataide-autotag-shown" role="group" aria-label="Which samples">
+        <div class="dataide-autotag-shown" role="group" aria-label=${`Which ${autotag.of}`}>
           ${SHOWN.map(
             ([name, text, about]) =>
               html`<button class="dataide-button" aria-pressed=${name === show} title=${about} ?disabled=${state === null || state.round === 0}
@@ -69,17 +76,17 @@ function drawThreshold(autotag: Autotag, state: AutotagState | null) {
   if (state === null) return html`<div class="dataide-autotag-threshold"></div>`;
   if (state.steps === null) {
     return html`<div class="dataide-autotag-threshold"><p class="dataide-autotag-hint">
-      Mark a few samples that are <strong>${state.tag}</strong> with <kbd>+</kbd>, and some that are not with <kbd>−</kbd>;
+      Mark a few ${autotag.of} that are <strong>${state.tag}</strong> with <kbd>+</kbd>, and some that are not with <kbd>−</kbd>;
       then <kbd>R</kbd> ranks all the others.
     </p>
     <span class="dataide-autotag-begin">
       ${
         state.tagged > 0
-          ? html`<button class="dataide-button" @click=${() => void autotag.begin("tagged")}>Begin with the ${count(state.tagged)} tagged “${state.tag}”</button>`
+          ? html`<button class="dataide-button" @click=${() => void autotag.begin("tagged")}>Begin with the ${count(state.tagged)} ${state.label === undefined ? "tagged" : "labelled"} “${state.label ?? state.tag}”</button>`
           : nothing
       }
       <button class="dataide-button" ?disabled=${selected === 0} @click=${() => void autotag.begin("selection")}
-        title="Select examples in a grid or a scatter">Begin with the selection${selected > 0 ? ` (${count(selected)})` : ""}</button>
+        title="Select examples in a grid or a scatter">Begin with the ${state.label === undefined ? "selection" : "selected objects"}${selected > 0 && state.label === undefined ? ` (${count(selected)})` : ""}</button>
     </span></div>`;
   }
   const { steps } = state;
@@ -90,7 +97,8 @@ function drawThreshold(autotag: Autotag, state: AutotagState | null) {
   const many = toTag(steps, threshold);
   const last = steps.taken.length - 1;
   const percent = threshold * 100;
-  const words = `${count(many)} ${many === 1 ? "sample" : "samples"}`;
+  const words = things(autotag.of, many, count(many));
+  const label = state.label ?? null;
   const spoken = said === null ? words : `${words}, about ${said.precise} precise, finds about ${said.finds}`;
   const marks = (of: number[], y: number, sign: string) =>
     of.map((n, i) =>
@@ -124,13 +132,14 @@ function drawThreshold(autotag: Autotag, state: AutotagState | null) {
       }
     </div>
     <button class="dataide-button dataide-autotag-commit" ?disabled=${many === 0} @click=${() => void autotag.commit()}
-      title=${`Puts the tag on them in one decision${state.tagged > 0 ? `; ${count(state.tagged)} have it now` : ""}`}>Tag ${words}</button>
+      title=${`${label === null ? "Puts the tag on them" : `Labels them “${label}”`} in one decision${state.tagged > 0 ? `; ${count(state.tagged)} have it now` : ""}`}>${label === null ? "Tag" : "Label"} ${words}${label === null || label === state.tag ? "" : ` “${label}”`}</button>
   </div>`;
 }
 
 export function drawTiles(place: HTMLElement, autotag: Autotag): void {
   const { html, render, repeat } = autotag.panel.hub.lit;
   const { tiles, focused, failure, loading, tilePx, panel, tag } = autotag;
+  const objects = autotag.of === "objects";
   const id = (i: number): string => `${panel.panelId}-tile-${i}`;
   place.style.setProperty("--dataide-tile", `${tilePx}px`);
   place.setAttribute("aria-activedescendant", tiles.length > 0 ? id(focused) : "");
@@ -149,7 +158,16 @@ export function drawTiles(place: HTMLElement, autotag: Autotag): void {
   }
   const click = (i: number) => (event: MouseEvent) => {
     place.focus({ preventScroll: true });
-    autotag.pick(i, event.ctrlKey || event.metaKey || event.shiftKey, event.shiftKey);
+    const several = event.ctrlKey || event.metaKey || event.shiftKey;
+    autotag.pick(i, several, event.shiftKey);
+    // An inspector that is there follows; without one a click is no reason to cover the tiles.
+    const { inspectors, inspected } = panel.hub.store;
+    if (objects && !several && (inspectors.peek() > 0 || inspected.peek() !== null)) autotag.inspect(i);
+  };
+  const look = (i: number) => (event: MouseEvent) => {
+    event.stopPropagation();
+    autotag.focus(i);
+    autotag.inspect(i);
   };
   const mark = (i: number, sign: "positive" | "negative") => (event: MouseEvent) => {
     event.stopPropagation();
@@ -161,22 +179,26 @@ export function drawTiles(place: HTMLElement, autotag: Autotag): void {
       tiles,
       ({ no }) => no,
       (tile, i) => {
-        const url = tile.problem === null ? panel.hub.images.get(tile.no, autotag.px) : null;
+        const url = tile.problem === null ? panel.hub.images.get(autotag.pictureOf(tile), autotag.px) : null;
         const why = tile.why === null ? "" : `\n${WHY[tile.why] ?? ""}`;
         const score = tile.score === null ? "" : tile.score.toFixed(2);
         const spoken = [
           tile.id,
           score && `score ${score}`,
           SAID[tile.mark] && `${SAID[tile.mark]} ${tag}`,
-          tile.tagged && "tagged",
+          objects && (tile.label === null ? "no label" : `labelled ${tile.label}`),
+          !objects && tile.tagged && "tagged",
         ];
+        const name = tile.on === null ? tile.id : `${tile.id} on ${tile.on}`;
         return html`<div class="dataide-autotag-tile" id=${id(i)} role="option" data-no=${tile.no} data-mark=${tile.mark}
           ?data-focused=${i === focused} aria-selected=${autotag.picked.has(i)} aria-label=${spoken.filter(Boolean).join(", ")}
-          title=${`${tile.id}${tile.label === null ? "" : ` · ${tile.label}`}${why}`} @click=${click(i)} @dblclick=${() => autotag.inspect(i)}>
+          title=${`${name}${tile.label === null ? "" : ` · ${tile.label}`}${why}`} @click=${click(i)} @dblclick=${() => autotag.inspect(i)}>
           <div class="dataide-autotag-picture">
-            ${url === null ? html`<span class="dataide-dim">${tile.problem ?? ""}</span>` : html`<img alt="" draggable="false" src=${url} />`}
+            ${url === null ? html`<span class="dataide-dim">${tile.problem ?? ""}</span>` : html`<img alt="" draggable="false" src=${url} @load=${(event: Event) => outline(event.target as HTMLImageElement, tile.box, tilePx)} />`}
+            ${objects && url !== null ? html`<span class="dataide-autotag-box" aria-hidden="true"></span>` : ""}
             <span class="dataide-autotag-sign" aria-hidden="true">${SIGN[tile.mark]}</span>
             <span class="dataide-autotag-choice" aria-hidden="true">
+              <button class="dataide-button dataide-icon" tabindex="-1" title="Inspect (Enter)" @click=${look(i)}>⤢</button>
               <button class="dataide-button dataide-icon" data-sign="negative" tabindex="-1" @click=${mark(i, "negative")}>−</button>
               <button class="dataide-button dataide-icon" data-sign="positive" tabindex="-1" @click=${mark(i, "positive")}>+</button>
             </span>
@@ -187,4 +209,26 @@ export function drawTiles(place: HTMLElement, autotag: Autotag): void {
     )}`,
     place,
   );
+  // A box may be another while its picture stays.
+  for (const [i, element] of [...place.children].entries()) {
+    const image = objects ? element.querySelector("img") : null;
+    if (image?.complete) outline(image, tiles[i]?.box ?? null, tilePx);
+  }
+}
+
+/** Draws the box of an object where it lies in its tile. */
+function outline(image: HTMLImageElement, box: readonly number[] | null, tilePx: number): void {
+  const mark = image.parentElement?.querySelector<HTMLElement>(".dataide-autotag-box");
+  if (mark == null) return;
+  const [left = 0, top = 0, width = 0, height = 0] = box ?? [];
+  mark.hidden = box === null || image.naturalWidth === 0;
+  if (mark.hidden) return;
+  const frame = { width: image.clientWidth || tilePx, height: tilePx };
+  const picture = contained({ width: image.naturalWidth, height: image.naturalHeight }, frame);
+  Object.assign(mark.style, {
+    left: `${picture.x + left * picture.width}px`,
+    top: `${picture.y + top * picture.height}px`,
+    width: `${width * picture.width}px`,
+    height: `${height * picture.height}px`,
+  });
 }

@@ -12,7 +12,10 @@ const STEPS: AutotagSteps = {
 };
 
 const tiles = (...marks: Sign[]): Tile[] =>
-  marks.map((mark, no) => ({ no, id: "", label: null, tagged: false, score: null, why: null, mark, problem: null }));
+  marks.map((mark, no) => ({
+    ...{ no, sample: no, on: null, box: null, id: "", label: null, tagged: false },
+    ...{ score: null, why: null, mark, problem: null },
+  }));
 
 describe("what the button says", () => {
   test("all above the threshold, every positive mark, no negative one", () => {

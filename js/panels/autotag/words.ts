@@ -2,7 +2,12 @@
 import type { AutotagState, AutotagSteps, Shown, Sign } from "../../core/protocol_autotag.js";
 
 export interface Tile {
+  /** Of the sample, or of the object. */
   no: number;
+  /** The sample that it is, or that the object is on. */
+  sample: number;
+  on: string | null; // of an object: the id of its sample
+  box: readonly number[] | null; // of an object: where it lies in its picture, in shares
   id: string;
   label: string | null;
   tagged: boolean;
@@ -12,13 +17,20 @@ export interface Tile {
   problem: string | null;
 }
 
+/** What is learned: tags of samples, or labels of objects. */
+export type Of = "samples" | "objects";
+export const ONE = { samples: "sample", objects: "object" };
+
+/** 1 object, 10,000 objects; `said` is the number as people read it. */
+export const things = (of: Of, many: number, said: string): string => `${said} ${many === 1 ? ONE[of] : of}`;
+
 export const SHOWN: readonly (readonly [Shown, string, string])[] = [
   ["ask", "Ask", "What teaches most: the doubtful ones mixed with the best"],
   ["best", "Best first", "The likeliest first"],
   ["near", "Around the threshold", "The ones nearest to the threshold"],
 ];
 
-/** Why a sample is asked about. */
+/** Why one is asked about. */
 export const WHY: Record<string, string> = {
   best: "one of the likeliest",
   near: "near the threshold, and unlike the others here",
@@ -31,7 +43,7 @@ export function stepOf(steps: AutotagSteps, threshold: number): number {
   return Math.min(Math.max(Math.round(threshold * last), 0), last);
 }
 
-/** How many samples a commit would tag: what scores enough and every positive mark, but no negative one. */
+/** How many a commit would tag: what scores enough and every positive mark, but no negative one. */
 export function toTag(steps: AutotagSteps, threshold: number): number {
   const at = stepOf(steps, threshold);
   const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);

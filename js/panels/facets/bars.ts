@@ -1,6 +1,7 @@
 /** The values of one column as a list of bars; each row is a button. */
 import type { TemplateResult } from "lit-html";
 import type { HubExports } from "../../core/contract.js";
+import { valueName } from "../../core/issues/words.js";
 import type { Bar } from "../../core/protocol.js";
 import { barState, type Stand, type Value } from "./clauses.js";
 
@@ -80,7 +81,7 @@ function row(hub: HubExports, props: BarsProps, bar: Bar, peak: number): Templat
   const { html, nothing } = hub.lit;
   const { formatCount } = hub.dom;
   const state = barState(props.stand, bar.value);
-  const name = bar.value ?? "no value";
+  const name = bar.value === null ? "no value" : valueName(props.column, bar.value);
   const counts =
     bar.visible === bar.total ? formatCount(bar.total) : `${formatCount(bar.visible)} of ${formatCount(bar.total)}`;
   const selected = bar.selected > 0 ? `, ${formatCount(bar.selected)} selected` : "";

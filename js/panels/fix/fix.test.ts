@@ -1,5 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { ImageCache } from "../../core/images.js";
+import type { SessionStore } from "../../core/store.js";
 import { type FakeHub, fakeHub } from "../../dev/fake_hub.js";
 import * as geo from "./geometry.js";
 import fix from "./index.js";
@@ -277,6 +279,23 @@ describe("duplicates", () => {
     press("y");
     await vi.waitFor(() => expect(asked("act").at(-1)).toMatchObject({ verb: "reject_issues" }));
     expect(fake.kernel.session.samples[201]?.excluded).toBe(false);
+  });
+});
+
+describe("when the session is closed", () => {
+  test("what is on screen stays, with its pictures, and the panel says so", async () => {
+    await show({ kind: "label" });
+    const pictures = () => [...root.querySelectorAll("img")].map(({ src }) => src);
+    await vi.waitFor(() => expect(pictures().length).toBe(WRONG.length));
+    const before = pictures();
+    expect(root.textContent).not.toContain("closed");
+    const [store, images] = [fake.hub.store as SessionStore, fake.hub.images as ImageCache];
+    store.lost({ code: "session_closed", message: "The session was closed.", hint: null });
+    images.clear();
+    press("ArrowDown");
+    await vi.waitFor(() => expect(focused()).toBe(String(WRONG[1])));
+    expect(pictures()).toEqual(before);
+    expect(root.querySelector("[role=alert]")?.textContent).toContain("The session was closed.");
   });
 });
 

@@ -45,6 +45,7 @@ export class Fix {
   readonly #strip: HTMLElement;
   readonly #empty: HTMLElement;
   readonly #neighbourProblems = new Map<number, string>();
+  readonly #pictures = new Map<string, string>(); // on screen
   #frame = 0;
   #rev = -1;
   #neighbours: boolean;
@@ -386,7 +387,14 @@ export class Fix {
     this.#list.style.height = `${geo.heightOf(layout)}px`;
     const indices = Array.from({ length: Math.max(span.to - span.from + 1, 0) }, (_, i) => span.from + i);
     const id = (index: number): string => `${panel.panelId}-entry-${index}`;
-    const url = (no: number): string | null => entries.url(no);
+    // A session that ends takes its pictures along; those on screen stay there.
+    const lost = hub.store.connection.peek() === "lost";
+    if (!lost) this.#pictures.clear();
+    const url = (no: number, px = THUMB_PX): string | null => {
+      const found = hub.images.get(no, px) ?? (lost ? this.#pictures.get(`${no}/${px}`) : null) ?? null;
+      if (found !== null) this.#pictures.set(`${no}/${px}`, found);
+      return found;
+    };
     render(
       repeat(
         indices,
@@ -404,7 +412,7 @@ export class Fix {
             listed: this.state,
             focused: index === this.focused,
             member: this.member,
-            url,
+            url: (no) => url(no),
             problem: (no) => entries.problem(no),
             answer: (verb, at) => {
               this.focused = at;
@@ -431,7 +439,7 @@ export class Fix {
             failure: around?.failure ?? null,
             topPx: geo.topOf(layout, layout.open) + layout.rowPx,
             heightPx: geo.STRIP_PX,
-            url: (no) => hub.images.get(no, NEIGHBOUR_PX) ?? url(no),
+            url: (no) => url(no, NEIGHBOUR_PX) ?? url(no),
           }),
       this.#strip,
     );

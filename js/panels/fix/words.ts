@@ -1,7 +1,8 @@
 /** What the panel says, in words. */
+import { kindName } from "../../core/issues/words.js";
 import type { IssueKind, IssueRow, IssueState } from "../../core/protocol_issues.js";
 
-export const kindName = (kind: string): string => kind.replaceAll("_", " ");
+export { kindName };
 
 export const STATES: readonly (readonly [IssueState, string])[] = [
   ["open", "open"],

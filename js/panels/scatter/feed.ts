@@ -3,7 +3,7 @@ import type { HubExports, KernelError, Reply } from "../../core/contract.js";
 import type { Legend, Mode, SessionState, Shape, Share } from "../../core/protocol.js";
 import { fromWire } from "../../core/wire.js";
 import type { Bits, Engine } from "./engine.js";
-import { type Own, type Placed, Selecting } from "./selecting.js";
+import { type Own, ofObjects, type Placed, Selecting } from "./selecting.js";
 import { unfolded } from "./shares.js";
 
 const OTHERS = "other places";
@@ -67,7 +67,7 @@ export class Feed {
     const state = this.hub.store.state.peek();
     if (!state || state.rev !== points.rev) return;
     if (this.complete) this.loadedFor = this.placesKey(state);
-    this.coloredFor = colorsKey(wanted.color, state, state.rev);
+    this.coloredFor = this.colorsKey(wanted.color, state, state.rev);
   }
 
   /** Other words whenever the colour bytes are others. */
@@ -78,6 +78,11 @@ export class Feed {
   /** Nothing of the points is still to come. */
   get complete(): boolean {
     return this.placed !== null && this.placed.loaded >= this.placed.held;
+  }
+
+  /** Whether the points that stand out are those of the session's selection, and no gesture is under way. */
+  settled({ selection }: SessionState): boolean {
+    return !this.selecting.busy && this.selecting.version === selection.version;
   }
 
   /** After each change of the session's state or of what is wanted: asks for what is out of date, and for nothing else. */
@@ -101,7 +106,8 @@ export class Feed {
     const changed = selecting.changes();
     if (changed !== null) this.actions.marked(changed === "anew");
     if (bits) void this.mark(state);
-    if (!this.loading && this.coloredFor !== colorsKey(this.wanted.color, state, state.rev)) void this.recolor(state);
+    if (!this.loading && this.coloredFor !== this.colorsKey(this.wanted.color, state, state.rev))
+      void this.recolor(state);
     this.actions.synced();
   }
 
@@ -157,7 +163,7 @@ export class Feed {
     const { projection, color } = this.wanted;
     // What came with the panel, or what an answer that broke off has brought, is not asked for again.
     const goesOn = this.loadedFor === "" && this.placed !== null && this.placed.projection === (projection ?? this.placed.projection); // biome-ignore format: one line
-    const sameColors = this.coloredFor === colorsKey(color, state, state.rev);
+    const sameColors = this.coloredFor === this.colorsKey(color, state, state.rev);
     const before = this.placed?.loaded;
     this.loadedFor = this.placesKey(state);
     this.loading = true;
@@ -174,7 +180,7 @@ export class Feed {
       if (!first) return;
       first = false;
       if (this.wanted.projection === projection) this.loadedFor = this.placesKey(state); // now it is known which one is shown
-      this.coloredFor = goesOn && !sameColors ? "" : colorsKey(color, state, reply.rev);
+      this.coloredFor = goesOn && !sameColors ? "" : this.colorsKey(color, state, reply.rev);
       this.again();
     };
     try {
@@ -236,7 +242,7 @@ export class Feed {
     const { placed } = this;
     const { color } = this.wanted;
     if (!placed) return;
-    this.coloredFor = colorsKey(color, state, state.rev);
+    this.coloredFor = this.colorsKey(color, state, state.rev);
     if (color === null) {
       this.legend = { kind: "none" };
       this.engine.setLegend(this.legend);
@@ -299,6 +305,14 @@ export class Feed {
     this.actions.marked(true);
   }
 
+  /** A column that says which version of its values it has is not fetched again after every decision; objects have labels of their own. */
+  private colorsKey(color: string | null, state: SessionState, rev: number): string {
+    if (color === null) return "";
+    const version = state.columns.find((column) => column.name === color)?.version;
+    const objects = ofObjects(this.placed) ? ` ${state.objects?.version}` : "";
+    return `${version === undefined ? `${color} of ${rev}` : `${color} ${version}`}${objects}`;
+  }
+
   private again(): void {
     const state = this.hub.store.state.peek();
     if (state && !this.signal.aborted) this.sync(state);
@@ -310,13 +324,6 @@ export class Feed {
     const sentence = failure?.message ?? String(error);
     this.hub.store.toast({ sentence, kind: "error", undoable: false, python: null, hint: failure?.hint ?? null });
   }
-}
-
-/** A column that says which version of its values it has is not fetched again after every decision. */
-function colorsKey(color: string | null, state: SessionState, rev: number): string {
-  if (color === null) return "";
-  const version = state.columns.find((column) => column.name === color)?.version;
-  return version === undefined ? `${color} of ${rev}` : `${color} ${version}`;
 }
 
 /** A buffer is a window on the whole message and may start at an odd address; a copy of its own does neither. */

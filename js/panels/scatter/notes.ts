@@ -2,6 +2,7 @@
 import type { HubExports } from "../../core/contract.js";
 import type { SessionState } from "../../core/protocol.js";
 import type { Feed } from "./feed.js";
+import { ofObjects } from "./selecting.js";
 
 export class Notes {
   readonly note = document.createElement("div");
@@ -38,12 +39,19 @@ export class Notes {
     this.bar.style.width = `${(100 * count) / of}%`;
   }
 
-  draw(state: SessionState | null, feed: Feed): void {
+  /** @param points so many are selected; null while nobody knows. */
+  draw(state: SessionState | null, feed: Feed, points: number | null): void {
     const { html, render, nothing } = this.hub.lit;
     const { formatCount } = this.hub.dom;
     const { placed } = feed;
     const stale = (placed && state && feed.info(state)?.stale) || 0;
+    const { count = 0 } = state?.selection ?? {};
+    const many = (number: number, word: string): string => `${formatCount(number)} ${word}${number === 1 ? "" : "s"}`;
     const lines = [
+      // Everything else counts samples, and a sample has several objects.
+      ofObjects(placed) && points && count > 0
+        ? html`<span role="status">${many(points, "object")} in ${many(count, "sample")}</span>`
+        : nothing,
       stale > 0
         ? html`<span>${formatCount(stale)} ${stale === 1 ? "sample has" : "samples have"} no place yet or changed since: <code>session.embed(); session.project()</code></span>`
         : nothing,

@@ -103,6 +103,22 @@ describe("the scatter panel", () => {
     expect(heard("marks")).toHaveLength(0);
   });
 
+  it("says of a map of objects how many of them a lasso caught", async () => {
+    fake.kernel.session.places = "objects-3000-0";
+    fake.kernel.session.objects.make(3);
+    await show();
+    expect(root().textContent).not.toContain("objects in");
+    drag();
+    await vi.waitFor(() => expect(fake.hub.store.state.value?.selection.count).toBeGreaterThan(0));
+    const count = (fake.hub.store.state.value?.selection.count ?? 0).toLocaleString("en-US");
+    await vi.waitFor(() => expect(root().textContent).toContain(`${count} objects in ${count} samples`));
+    const asked = heard("colors").length;
+    const ask: Ask<"actObjects"> = { verb: "relabel", uuid: "one", objects: [0], label: "another" };
+    await fake.hub.client.ask("actObjects", ask, { panel: "test" });
+    // Labels of objects are no column of samples, whose versions stay as they are.
+    await vi.waitFor(() => expect(heard("colors").length).toBe(asked + 1));
+  });
+
   it("has the highlight before the kernel has said a word", async () => {
     await show();
     fake.kernel.paused = true;

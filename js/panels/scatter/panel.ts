@@ -37,6 +37,7 @@ export class ScatterPanel {
   private readonly notes: Notes;
   private config: ScatterConfig = {};
   private tool: Tool = "lasso";
+  private chosen: number | null = null; // points that are selected, once all are here
   private plot!: Plot;
   private feed!: Feed;
   private closeup!: Closeup;
@@ -100,7 +101,10 @@ export class ScatterPanel {
         this.plot.changed();
         this.plot.frame();
       },
-      synced: () => this.closeup.look(),
+      synced: () => {
+        this.closeup.look();
+        this.note();
+      },
     });
     this.closeup = new Closeup(hub, this.plot.engine, this.feed, this.panelId, signal, {
       changed: () => this.plot.changed(),
@@ -339,8 +343,15 @@ export class ScatterPanel {
   // Interface
 
   private told(facts: Facts): void {
+    this.chosen = facts.loaded === facts.total ? facts.selected : null;
+    this.note();
     this.stage.dataset.loaded = String(facts.loaded);
     this.stage.dataset.total = String(facts.total);
+  }
+
+  private note(): void {
+    const state = this.hub.store.state.peek();
+    this.notes.draw(state, this.feed, state && this.feed.settled(state) ? this.chosen : null);
   }
 
   private progressed(): void {
@@ -379,6 +390,6 @@ export class ScatterPanel {
     });
     this.legendView.update(legend, state?.filter.clauses ?? [], state?.columns ?? []);
     this.plot.setInsets(this.legendView.width);
-    this.notes.draw(state, this.feed);
+    this.note();
   }
 }

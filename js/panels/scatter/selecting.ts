@@ -17,6 +17,9 @@ export interface Placed {
   loaded: number; // from the first on, without a gap
 }
 
+/** Whether each point is an object, and a sample has several. */
+export const ofObjects = (placed: Placed | null): boolean => placed?.places.startsWith("objects-") === true;
+
 export type Area = Gesture["shape"];
 
 /** A selection of this panel that the kernel has not confirmed yet. */
@@ -258,12 +261,11 @@ export class Selecting {
   private shortcut(state: SessionState, placed: Placed): boolean {
     const { sampleCount, selection, filter } = state;
     // Where points are objects, all samples may be selected by some of their objects.
-    const objects = placed.places.startsWith("objects-");
     const share = (count: number): Bits => (count === 0 ? "none" : count === sampleCount ? "all" : null);
     const freshSelection = this.version !== null && this.version >= selection.version;
     const freshFilter = this.passing !== null && this.passing >= filter.passing;
     if (freshSelection && freshFilter) return true;
-    const whole = objects && selection.count > 0;
+    const whole = ofObjects(placed) && selection.count > 0;
     const selected = freshSelection || whole ? null : share(selection.count);
     const visible = freshFilter ? null : share(filter.count);
     if ((!freshSelection && selected === null) || (!freshFilter && visible === null)) return false;

@@ -1,6 +1,7 @@
 /** The active clauses of the filter as chips, each with a × that takes it back. */
 import type { TemplateResult } from "lit-html";
 import type { HubExports } from "../../core/contract.js";
+import { valueName } from "../../core/issues/words.js";
 import type { Clause, SessionState } from "../../core/protocol.js";
 
 /** The text of the filter box comes first, then the legend, then facets and code in the order they were set. */
@@ -35,7 +36,7 @@ export function chips(hub: HubExports, state: SessionState, clear: (sources: str
     <div class="di-chips" role="group" aria-label="Active filters">
       ${clauses.map(
         (clause) => html`<span class="di-chip" title=${clause.sentence}
-          ><span class="di-chip-text">${clause.sentence}</span
+          ><span class="di-chip-text">${valueName(clause.column ?? "", clause.sentence)}</span
           ><button
             type="button"
             class="di-chip-x"

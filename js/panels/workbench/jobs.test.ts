@@ -108,6 +108,18 @@ describe("the strip of jobs", () => {
     expect(document.activeElement?.closest("[data-job]")?.getAttribute("data-job")).toBe("a");
   });
 
+  test("a button that goes with its job leaves the keyboard to the workbench", () => {
+    const button = () => strip().querySelector<HTMLButtonElement>('[data-job="a"] button');
+    tell(JOB);
+    button()?.focus();
+    tell({ ...JOB, state: "cancelling" });
+    expect(document.activeElement).toBe(root);
+    tell(JOB);
+    button()?.focus();
+    tell();
+    expect(document.activeElement).toBe(root);
+  });
+
   test("other panels say how many, or what is done where samples are not counted", () => {
     const other = document.createElement("div");
     const until = new AbortController();

@@ -1,4 +1,4 @@
-/** The slim strips under the top bar: jobs under way, each with a button to cancel it, and what came of those started here. */
+/** The slim strips over the lower corner of the plot: jobs under way, each with a button to cancel it, and what came of those started here. */
 import type { TemplateResult } from "lit-html";
 import type { HubExports } from "../../core/contract.js";
 import type { EndedJob, JobState } from "../../core/protocol.js";

@@ -77,8 +77,10 @@ export class Workbench {
     root.setAttribute("role", "region");
     root.setAttribute("aria-label", "Workbench");
     const bottom = division("di-bottom");
-    this.#frame.body.append(this.#fix.place, this.#drawer);
-    root.append(this.#top, this.#jobs, this.#ended, this.#frame.body, bottom, this.#frame.edge);
+    const strips = division("di-strips");
+    strips.append(this.#jobs, this.#ended);
+    this.#frame.body.append(this.#fix.place, this.#drawer, strips);
+    root.append(this.#top, this.#frame.body, bottom, this.#frame.edge);
     const configure = () => {
       const config = model.get("config");
       this.#frame.configure(config);
@@ -204,7 +206,16 @@ export class Workbench {
     strip.hidden = jobs.length === 0;
     const cancel = (id: string) =>
       void hub.client.ask("cancelJob", { id }, { panel: this.#panel }).catch((error) => this.#report(error));
-    hub.lit.render(jobStrip(hub, jobs, cancel), strip);
+    this.#strip(strip, jobStrip(hub, jobs, cancel));
+  }
+
+  /** A button that is gone, or can no longer be pressed, leaves the keyboard to the workbench. */
+  #strip(strip: HTMLElement, rows: TemplateResult): void {
+    const before = strip.contains(document.activeElement);
+    this.hub.lit.render(rows, strip);
+    const now = document.activeElement;
+    if (before && (strip.hidden || !strip.contains(now) || now?.matches(":disabled")))
+      this.root.focus({ preventScroll: true });
   }
 
   #fillEnded(): void {
@@ -233,7 +244,7 @@ export class Workbench {
       dismiss: (id: string) =>
         void hub.client.ask("dismissJob", { id }, { panel }).catch((error) => this.#report(error)),
     };
-    hub.lit.render(endedStrip(hub, ended, actions), strip);
+    this.#strip(strip, endedStrip(hub, ended, actions));
   }
 
   #showIssues(): void {
