@@ -6,7 +6,7 @@ N x 4 in this order, float64. Boxes that are no boxes (NaN, or a side that is no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,29 @@ def iou(first: np.ndarray, second: np.ndarray) -> Floats:
     whole = first[:, 2] * first[:, 3] + second[:, 2] * second[:, 3] - shared
     # Not a number, where a side is not, compares as false and so counts as no overlap.
     return np.where(shared > 0, np.minimum(shared / np.where(whole > 0, whole, 1.0), 1.0), 0.0)
+
+
+def tents(measures: Iterable[np.ndarray], knots: Iterable[np.ndarray]) -> Floats:
+    """Each measure as weights of the two nearest knots: a curve of any shape is a sum of those.
+
+    Args:
+        measures: of N boxes each, finite.
+        knots: of each measure, ascending; a measure with one knot says nothing.
+
+    Returns:
+        N x the number of all knots; a row of a measure sums to 1, or to 0 where it says nothing.
+    """
+    parts = []
+    for values, at in zip(measures, knots, strict=True):
+        part = np.zeros((len(values), len(at)))
+        if len(at) > 1:
+            place = np.interp(values, at, np.arange(len(at)))
+            low = np.minimum(place.astype(np.int64), len(at) - 2)
+            rows = np.arange(len(values))
+            part[rows, low + 1] = place - low
+            part[rows, low] = 1 - (place - low)
+        parts.append(part)
+    return np.concatenate(parts, axis=1)
 
 
 def overlapping(boxes: np.ndarray, picture: np.ndarray) -> Iterator[tuple[Ints, Ints, Floats]]:

@@ -54,11 +54,11 @@ class SuggestedObjects(Frames):
 
     def __init__(
         self, objects: ObjectView, samples: View, by: str, why: str, queue: str, event: Event, seconds: float,
-        reasons: dict[str, str],
+        reasons: dict[str, str], chosen: int,
     ) -> None:  # fmt: skip
         self.objects, self.samples = objects, samples
         self.by, self.why, self.queue, self.event, self.seconds = by, why, queue, event, seconds
-        self.reasons = reasons
+        self.reasons, self._chosen = reasons, chosen
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The objects that are there still, as an Arrow table."""
@@ -74,7 +74,7 @@ class SuggestedObjects(Frames):
         return len(self.objects)
 
     def __repr__(self) -> str:
-        said = f"{self.event.sentence.partition(':')[0]}: {things(len(self))}. {self.why}"
+        said = f"{self.event.sentence.partition(':')[0]}: {things(self._chosen)}. {self.why}"
         return f"{said} session.where(queue={self.queue!r}) has them; session.undo() takes that back."
 
 
@@ -152,12 +152,13 @@ def suggest_objects(
             f"Objects are balanced by class, not by {balance!r}.",
             hint='session.objects.suggest(50, balance="class"); session.objects.where(…) chooses among fewer.',
         )
-    if at_most is not None and (isinstance(at_most, bool) or not isinstance(at_most, int) or at_most < 1):
+    if at_most is not None and (isinstance(at_most, bool) or not isinstance(at_most, int | np.integer) or at_most < 1):
         raise ActionError(
             f"at_most= is a number of objects of one sample, not {at_most!r}.", hint="None for any number."
         )
     found = _embedding(context, by if balance is None else "balance", embedding)
-    asked = _Asked(by, int(n), found, balance, queue, int(seed), ranking=False, at_most=at_most)
+    asked = _Asked(by, int(n), found, balance, queue, int(seed), ranking=False)
+    asked.at_most = None if at_most is None else int(at_most)
     work = _AskingObjects(context, nos, asked)
     job: Job[Any] = Job(lambda job: work.suggested(job), verb="Choosing objects to label", owner=context.database)
     job.counts = False
@@ -264,7 +265,8 @@ class _AskingObjects(Asking):
             event = self._context.journal.act(action, each, target=view.sentence)
         chosen = self._context.view().ranked(each[np.argsort(firsts)], f"with {view.sentence}")
         said = dict(zip(map(str, named_so["sample_id"][firsts]), reasons, strict=True))
-        return SuggestedObjects(view, chosen, found.by, why, asked.queue, event, time.monotonic() - began, said)
+        seconds = time.monotonic() - began
+        return SuggestedObjects(view, chosen, found.by, why, asked.queue, event, seconds, said, len(nos))
 
     def _why(self, found: Found, chosen: int) -> str:
         asked, why = self._asked, found.sentence

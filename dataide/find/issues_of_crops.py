@@ -158,6 +158,7 @@ class CropOutliers(OfCrops):
     """Objects whose crops are far from all others, or from those of their class."""
 
     kinds = ("object_outlier",)
+    method = 2
     sentence = "looking for outliers among objects"
 
     def revision(self, materials: Materials) -> str:

@@ -19,6 +19,7 @@ class Outliers(Family):
     """What lies far out by its vector, by the numbers of its picture, or within its class."""
 
     kinds = ("outlier",)
+    method = 2
     sentence = "looking for outliers"
 
     def wants_vectors(self, materials: Materials) -> bool:

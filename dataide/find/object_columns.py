@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from dataide.core.boxes import tents
 from dataide.find.pairs import Stopped
 from dataide.find.probes import Floats
 
@@ -69,7 +70,7 @@ def joined(
         rows = np.arange(start, min(start + BLOCK, count))
         block = found[start : start + BLOCK]
         block[:, parts[0]] = _unit(crops[start : start + BLOCK])
-        block[:, parts[1]] = _tents(measures[rows], knots)
+        block[:, parts[1]] = tents(measures[rows].T, knots)
         block[:, parts[2]] = around.counts(rows)
         power += [float(np.nansum(np.square(block[:, part], dtype=np.float64))) for part in parts]
     # As it would be if each part were of length 1 on the whole.
@@ -137,21 +138,6 @@ def _measures(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 def _knots(values: np.ndarray, many: int) -> np.ndarray:
     knots: np.ndarray = np.unique(np.quantile(values, np.linspace(0, 1, many))) if len(values) else np.zeros(1)
     return knots
-
-
-def _tents(measures: np.ndarray, knots: list[np.ndarray]) -> Floats:
-    """Each measure as weights of the two nearest knots: a curve of any shape is a sum of those."""
-    parts = []
-    for values, at in zip(measures.T, knots, strict=True):
-        part = np.zeros((len(values), len(at)), np.float32)
-        if len(at) > 1:
-            place = np.interp(values, at, np.arange(len(at)))
-            low = np.minimum(place.astype(np.int64), len(at) - 2)
-            rows = np.arange(len(values))
-            part[rows, low + 1] = place - low
-            part[rows, low] = 1 - (place - low)
-        parts.append(part)
-    return np.concatenate(parts, axis=1)
 
 
 def _unit(rows: np.ndarray) -> Floats:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dataide.find.tasks import Done, Say, Stop
+from dataide.find.tasks import Done, Say, Stop, between_classes
 from dataide.find.tasks import outliers as outliers_by_vectors
 from dataide.inference.contract import Arrays
 
@@ -25,7 +25,6 @@ def labels(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -
     arrays: of the objects that have crops, in their order: `labels`, `pictures`, `boxes` and `sizes` as
     `object_columns.joined` takes them, and of further objects `other_labels` and `other_pictures`.
     """
-    from dataide.find.class_issues import ambiguous
     from dataide.find.label_errors import agreement, likeliest_errors, suspects
     from dataide.find.mixture import wrong_at_most
     from dataide.find.object_columns import joined
@@ -60,10 +59,7 @@ def labels(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -
         "notes": notes, "error_rate": part,
     }  # fmt: skip
     if arguments.get("ambiguous"):
-        between = ambiguous(found.probabilities, classes=classes)
-        flagged = np.flatnonzero(between.is_issue & found.judged)
-        answer |= {"ambiguous": flagged, "ambiguous_score": between.score[flagged]}
-        details["ambiguous"] = [between.reasons[row] for row in flagged.tolist()]
+        between_classes(found, classes, answer, details)
     return answer, details
 
 

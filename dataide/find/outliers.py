@@ -7,7 +7,9 @@ Up to four measurements of each sample, each compared with how it is spread over
    "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022).
 2. **density**: Mahalanobis distance with a shrunken covariance (K. Lee et al., "A Simple Unified Framework for
    Detecting Out-of-Distribution Samples and Adversarial Attacks", NeurIPS 2018, with one class). It sees lengths, and
-   directions that the reference does not use.
+   directions that the reference does not use. Rows that shaped the covariance are measured as if they had not (J.
+   Sherman and W. Morrison, Annals of Mathematical Statistics 21(1), 1950): else, of few rows, all others look far (J.
+   Hardin and D. Rocke, "The Distribution of Robust Distances", Journal of Computational and Graphical Statistics 2005).
 3. **statistics**: the same distance over columns of numbers about the pictures (brightness, sharpness, noise …).
 4. **energy**: minus the logarithm of the sum of exponentials of a model's outputs (W. Liu et al., "Energy-based
    Out-of-distribution Detection", NeurIPS 2020), where the caller has it.
@@ -152,10 +154,10 @@ def find_outliers(
             tell(f"Measuring how far {count:,} vectors are from {len(chosen):,}")
             _same_width(samples.vectors, base.vectors)
             times, deviations[:, 0] = _by_neighbours(samples.vectors, base.vectors, chosen, own, k, stop)
-            deviations[:, 1] = _by_density(samples.vectors, base.vectors[chosen], own, stop)
+            deviations[:, 1] = _by_density(samples.vectors, base.vectors, chosen, own, stop)
         if samples.statistics is not None and base.statistics is not None:
             _same_width(samples.statistics, base.statistics)
-            deviations[:, 2] = _by_density(_tamed(samples.statistics), _tamed(base.statistics[chosen]), own, stop)
+            deviations[:, 2] = _by_density(_tamed(samples.statistics), _tamed(base.statistics), chosen, own, stop)
         if samples.energy is not None and base.energy is not None:
             deviations[:, 3] = _deviations(np.asarray(samples.energy, np.float64), np.asarray(base.energy, np.float64))
         if samples.vectors is not None and labels is not None:
@@ -229,28 +231,34 @@ def _by_neighbours(
     return times, _deviations(np.log(far), np.log(usual))
 
 
-def _by_density(rows: NDArray[Any], base: NDArray[Any], own: bool, stop: Callable[[], bool]) -> Float:
-    rows_known = np.isfinite(base).all(axis=1)
-    base = base[rows_known].astype(np.float64)
-    if len(base) < 10:
+def _by_density(
+    rows: NDArray[Any], base: NDArray[Any], chosen: NDArray[np.int64], own: bool, stop: Callable[[], bool]
+) -> Float:
+    known = chosen[np.isfinite(base[chosen]).all(axis=1)]
+    fitted = base[known].astype(np.float64)
+    if len(fitted) < 10:
         return np.full(len(rows), np.nan, np.float32)
-    inner = base
-    for _ in range(2 if own else 1):
-        mean, matrix = _precision(inner)
-        squares = (((base - mean) @ matrix) ** 2).sum(axis=1)
-        # Twice: once over all, then over the inner part, which outliers do not shape.
-        inner = base[squares <= np.quantile(squares, 0.8)]
+    mean, matrix, squares = _shaped_by(fitted, np.ones(len(fitted), bool))
+    if own:  # again by the inner part, which outliers do not shape
+        mean, matrix, squares = _shaped_by(fitted, squares <= np.quantile(squares, 0.8))
     result = np.full(len(rows), np.nan)
     for start in range(0, len(rows), _BLOCK):
         if stop():
             raise Stopped
         part = slice(start, start + _BLOCK)
         result[part] = (((rows[part].astype(np.float64) - mean) @ matrix) ** 2).sum(axis=1)
+    if own:
+        result[known] = squares
     return _deviations(np.log(np.maximum(result, _LEAST)), np.log(np.maximum(squares, _LEAST)))
 
 
-def _precision(base: Numbers) -> tuple[Numbers, Numbers]:
-    """Mean, and a matrix that makes distances of it. Shrunken by as much as few rows demand: D / (D + N)."""
+def _shaped_by(rows: Numbers, inner: NDArray[np.bool_]) -> tuple[Numbers, Numbers, Numbers]:
+    """Mean, a matrix that makes distances, both of the inner rows; and the squared distance of each row.
+
+    The covariance is shrunken by as much as few rows demand: D / (D + N). Where rows are not many more than columns,
+    what shaped it lies much nearer than what did not: so inner rows are as far as they would be had they been left out.
+    """
+    base = rows[inner]
     mean = base.mean(axis=0)
     centred = base - mean
     covariance = centred.T @ centred / len(base)
@@ -258,7 +266,11 @@ def _precision(base: Numbers) -> tuple[Numbers, Numbers]:
     share = dimension / (dimension + count)
     even = max(float(np.trace(covariance)) / dimension, 1e-12)
     values, directions = np.linalg.eigh((1 - share) * covariance + share * even * np.eye(dimension))
-    return mean, directions / np.sqrt(np.maximum(values, 1e-9 * even))
+    matrix = directions / np.sqrt(np.maximum(values, 1e-9 * even))
+    squares = (((rows - mean) @ matrix) ** 2).sum(axis=1)
+    nearer = 1 - (1 - share) / count * squares[inner]
+    squares[inner] *= (count / (count - 1)) ** 2 / nearer
+    return mean, matrix, squares
 
 
 def _tamed(columns: NDArray[Any]) -> Numbers:

@@ -95,7 +95,7 @@ def direction(like: NDArray[Any], unlike: NDArray[Any] | None = None) -> tuple[N
     """
     wanted = usable(like)
     if not len(wanted):
-        raise ActionError("There is no usable example of what is wanted.", hint="Give one sample that has a vector.")
+        raise ActionError("There is no usable example of what is wanted.", hint="Give one example that has a vector.")
     other = usable(unlike) if unlike is not None else wanted[:0]
     query = wanted.mean(axis=0) - (_UNLIKE * other.mean(axis=0) if len(other) else 0)
     length = float(np.linalg.norm(query))

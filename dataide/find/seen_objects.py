@@ -65,11 +65,12 @@ def seen_objects(database: Database, sample_nos: np.ndarray, asked: np.ndarray |
 
 
 def crops_of(database: Database, of: Embedding, nos: np.ndarray) -> NDArray[np.float32]:
-    """Vectors of the crops of objects (ascending numbers), in this order; rows of NaN where none counts. Held once."""
+    """Vectors of the crops of objects (ascending numbers), in this order; rows of NaN where none counts, or where one
+    has numbers that are infinite or none, as in a file that somebody sent. Held once."""
     rows = np.full((len(nos), of.dimension), np.nan, np.float32)
     wanted = np.ascontiguousarray(nos, np.uint32)
     for some, _, vectors in object_vectors.present_rows(database, of, wanted):
-        rows[np.searchsorted(wanted, some)] = vectors
+        rows[np.searchsorted(wanted, some)] = np.where(np.isfinite(vectors).all(axis=1, keepdims=True), vectors, np.nan)
     return rows
 
 

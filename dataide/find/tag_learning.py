@@ -57,12 +57,15 @@ class Background:
         usable = np.isfinite(taken).all(axis=1) & taken.any(axis=1)
         rows, taken = rows[usable], taken[usable]
         if not len(rows):
-            raise ActionError("There are no usable vectors to rank.", hint="Embed the samples first: view.embed(…).")
+            raise ActionError(
+                "There are no usable vectors to rank.",
+                hint="embed(…) makes vectors: of samples, or session.objects.embed() of objects.",
+            )
         spread = float(taken.astype(np.float64).var(axis=0).sum())
         if len(rows) > 1 and spread < 1e-10:
             raise ActionError(
-                "All vectors are the same, so nothing tells one sample from another.",
-                hint="Rank by another embedding: view.embed('auto').",
+                "All vectors are the same, so nothing tells one from another.",
+                hint="Rank by another embedding: embed(…) makes one.",
             )
         kept = np.sort(random.permutation(len(rows))[:_BACKGROUND_ROWS])
         return cls(rows[kept], taken[kept], max(spread, 1e-10))

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dataide.inference.contract import Arrays
+
+if TYPE_CHECKING:
+    from dataide.find.label_errors import LabelErrors
 
 Say = Callable[[str], None]
 Stop = Callable[[], bool]
@@ -26,7 +29,6 @@ def labels(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -
 
     arrays: `labels`, of the rows of `vectors` or of `probabilities`; `more_labels` of further annotators.
     """
-    from dataide.find.class_issues import ambiguous
     from dataide.find.families import with_reason
     from dataide.find.label_errors import suspects
 
@@ -45,11 +47,18 @@ def labels(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -
     }  # fmt: skip
     details = {"reasons": reasons, "notes": list(found.notes), "error_rate": found.error_rate}
     if arguments.get("ambiguous"):
-        between = ambiguous(found.probabilities, classes=classes)
-        flagged = np.flatnonzero(between.is_issue & found.judged)
-        answer |= {"ambiguous": flagged, "ambiguous_score": between.score[flagged]}
-        details["ambiguous"] = [between.reasons[row] for row in flagged.tolist()]
+        between_classes(found, classes, answer, details)
     return answer, details
+
+
+def between_classes(found: LabelErrors, classes: list[str], answer: Arrays, details: dict[str, Any]) -> None:
+    """Puts what is between two classes beside what is told of labels: `ambiguous`, `ambiguous_score` and sentences."""
+    from dataide.find.class_issues import ambiguous
+
+    between = ambiguous(found.probabilities, classes=classes)
+    flagged = np.flatnonzero(between.is_issue & found.judged)
+    answer |= {"ambiguous": flagged, "ambiguous_score": between.score[flagged]}
+    details["ambiguous"] = [between.reasons[row] for row in flagged.tolist()]
 
 
 def near_duplicates(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -> Done:

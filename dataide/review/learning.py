@@ -53,8 +53,8 @@ def sent(table: Objects, vectors: Vectors | None = None) -> tuple[Arrays, dict[s
     part = drawn(table)
     arrays = {name: value for name in _COLUMNS if (value := getattr(part, name)) is not None}
     if vectors is not None:
-        # Of what is sent, in its order.
-        arrays |= {"vectors": vectors[part.row], "row": np.arange(len(part))}
+        # Of what is sent, in its order; `vectors` are those of samples, which the process may hold.
+        arrays |= {"crop_vectors": vectors[part.row], "row": np.arange(len(part))}
     return arrays, {"classes": list(part.classes)}
 
 
@@ -62,7 +62,7 @@ def task(arrays: Arrays, arguments: Mapping[str, Any], say: Say, stop: Stop) -> 
     """`linters.learn` of what `sent` made; `known_from` reads the answer."""
     columns: dict[str, Any] = {name: arrays[name] for name in _COLUMNS if name in arrays}
     table = Objects(**columns, classes=tuple(arguments["classes"]))
-    known = learn(table, arrays.get("vectors"), say=say, stop=stop)
+    known = learn(table, arrays.get("crop_vectors"), say=say, stop=stop)
     told: Arrays = {}
     return told, {"known": _flat(known, "known", told)}
 

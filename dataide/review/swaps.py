@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dataide.core.boxes import tents
 from dataide.review.crop_vectors import Vectors
 from dataide.review.findings import HINT, RELABEL, WARNING, Gathering
 from dataide.review.objects import Bools, Floats, Ints, LinterError, Objects
@@ -307,18 +308,7 @@ def _measures(table: Objects) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _shape(table: Objects, knots: tuple[Floats, ...]) -> Floats:
-    """Each measure as weights of the two nearest knots: a curve of any shape is a sum of those."""
-    parts = []
-    for values, at in zip(_measures(table), knots, strict=True):
-        part = np.zeros((len(values), len(at)))
-        if len(at) > 1:
-            place = np.interp(values, at, np.arange(len(at)))
-            low = np.minimum(place.astype(np.int64), len(at) - 2)
-            rows = np.arange(len(values))
-            part[rows, low + 1] = place - low
-            part[rows, low] = 1 - (place - low)
-        parts.append(part)
-    return np.concatenate(parts, axis=1)
+    return tents(_measures(table), knots)
 
 
 def counts_around(table: Objects, context: Ints, rows: Ints) -> Floats:

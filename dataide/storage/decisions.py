@@ -159,7 +159,7 @@ def enqueue(cursor: Cursor, event: int, queue: str, reason: str | None, priority
     """Makes a pending task for the samples of `target`, where there is none like it."""
     if not _there(cursor, "data.task", "queue = $name", queue):
         given = {"queue": queue, "reason": reason, "priority": priority}
-        task = _task("$queue", "'pending'", "$reason", "$priority", "NULL")
+        task = task_text("$queue", "'pending'", "$reason", "$priority", "NULL")
         text = cursor.execute(f"SELECT {task}", given).fetchall()[0][0]
         added = _note_alike(cursor, event, "queue", text)
         _count(
@@ -169,8 +169,10 @@ def enqueue(cursor: Cursor, event: int, queue: str, reason: str | None, priority
         )
         return added
     given = {"event": event, "queue": queue, "reason": reason, "priority": priority}
-    before = _task("k.queue", "k.state", "k.reason", "k.priority", "k.owner")
-    after = _task("$queue", "'pending'", "coalesce($reason, k.reason)", "coalesce($priority, k.priority)", "k.owner")
+    before = task_text("k.queue", "k.state", "k.reason", "k.priority", "k.owner")
+    after = task_text(
+        "$queue", "'pending'", "coalesce($reason, k.reason)", "coalesce($priority, k.priority)", "k.owner"
+    )
     count = _count(
         cursor,
         f"""
@@ -332,7 +334,8 @@ def _tasks_out(cursor: Cursor, event: int, side: str) -> None:
     )
 
 
-def _task(queue: str, state: str, reason: str, priority: str, owner: str) -> str:
+def task_text(queue: str, state: str, reason: str, priority: str, owner: str) -> str:
+    """A task as the journal keeps it, as SQL; each part is SQL as well."""
     return (
         f"CAST(json_object('queue', {queue}, 'state', {state}, 'reason', {reason}, "
         f"'priority', CAST({priority} AS DOUBLE), 'owner', {owner}) AS VARCHAR)"

@@ -32,8 +32,8 @@ def enqueue_each(cursor: Cursor, event: int, queue: str, nos: NDArray[np.uint32]
     import pyarrow as pa
 
     lent = pa.table({"sample_no": arrow_arrays.numbers(nos, numpy.uint32), "reason": arrow_arrays.text(list(reasons))})
-    before = _task("k.queue", "k.state", "k.reason", "k.priority", "k.owner")
-    after = _task("$queue", "'pending'", "r.reason", "k.priority", "k.owner")
+    before = decisions.task_text("k.queue", "k.state", "k.reason", "k.priority", "k.owner")
+    after = decisions.task_text("$queue", "'pending'", "r.reason", "k.priority", "k.owner")
     with registered(cursor, {"lent_reasons": lent}):
         rows = cursor.execute(
             "INSERT INTO data.change_each SELECT $event, t.sample_no, 'queue', "
@@ -47,10 +47,3 @@ def enqueue_each(cursor: Cursor, event: int, queue: str, nos: NDArray[np.uint32]
     if count:
         decisions.restore(cursor, event, side="after", columns={})
     return count
-
-
-def _task(queue: str, state: str, reason: str, priority: str, owner: str) -> str:
-    return (
-        f"CAST(json_object('queue', {queue}, 'state', {state}, 'reason', {reason}, "
-        f"'priority', CAST({priority} AS DOUBLE), 'owner', {owner}) AS VARCHAR)"
-    )

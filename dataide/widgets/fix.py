@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HEIGHT_PX = 560
 FIRST_ENTRIES = 16
+FIRST_CROPS_WITHIN_S = 0.25  # of issues of objects: the panel asks for the others
 THUMB_PX = 128
 PICTURE_ROWS = 6
 ROW_PX = 44
@@ -117,7 +118,7 @@ class Fix(Panel):
                 "px": THUMB_PX,
                 "list": None,
             }
-            yield "issue_page", {**ask}, answers.issue_page(self.workspace, ask)
+            yield "issue_page", {**ask}, answers.issue_page(self.workspace, ask, FIRST_CROPS_WITHIN_S)
 
     def sentence(self) -> str:
         """How many issues there are of the kind."""

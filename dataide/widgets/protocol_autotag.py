@@ -61,6 +61,7 @@ class AutotagAnswer(TypedDict):
     steps: AutotagSteps | None
     marks: list[Sign]
     label: NotRequired[str]  # of objects: what a commit calls them
+    selected: NotRequired[int]  # of objects, before the first round: how many are selected
 
 
 class AutotagPageAsk(AutotagNamed):

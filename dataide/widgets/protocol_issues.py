@@ -59,6 +59,14 @@ class IssueRow(TypedDict):
     selected: bool
 
 
+class IssueObjects(TypedDict):
+    """Of issues about objects: which one a row's picture is cut around, and where the thing lies in it, in shares."""
+
+    nos: list[int | None]  # None: the picture is the whole one
+    boxes: list[list[float] | None]  # left, top, width, height
+    labels: list[str | None]  # of these objects, as they are now
+
+
 class IssuePageAnswer(TypedDict):
     list: str
     total: int
@@ -69,6 +77,7 @@ class IssuePageAnswer(TypedDict):
     more: list[int]
     rows: list[IssueRow]
     thumbs: Thumbs | None
+    objects: NotRequired[IssueObjects]  # one entry for each row
 
 
 class IssuePreviewAsk(TypedDict):
@@ -110,12 +119,21 @@ class IssueNeighbour(TypedDict):
     excluded: bool
 
 
+class IssueObject(TypedDict):
+    """The object whose neighbours these are: its label, and which one it should have."""
+
+    label: str | None
+    proposal: str | None
+
+
 class IssueNeighboursAnswer(TypedDict):
     no: int
     neighbours: list[IssueNeighbour]
     embedding: str | None
     note: str | None
     thumbs: Thumbs
+    object: NotRequired[IssueObject]  # the neighbours are objects, on the samples `no`, and the labels are theirs
+    objects: NotRequired[IssueObjects]  # then one entry for each neighbour
 
 
 ASKS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from dataide.errors import ActionError, ModelError, did_you_mean
-from dataide.storage import models_used, runs, vectors
+from dataide.storage import models_used, object_vectors, runs, vectors
 
 from .dialogue import WrongField
 from .protocol import StartableAnswer, StartJobAsk
@@ -168,7 +168,12 @@ def _predict(method: Callable[..., Job[Any]], filled: Filled) -> Job[Any]:
 
 
 def _issue_fields(workspace: Workspace) -> list[StartField]:
-    fields = [_choice("kinds", "Look for", "", {"": "all kinds", **_ISSUES})]
+    from dataide.find.issue_kinds import OBJECT_KINDS
+
+    # Crops of objects are compared where they have vectors; the kinds are called as all panels call them.
+    cropped = bool(object_vectors.embeddings(workspace.database))
+    of_objects = {kind: kind.replace("_", " ") for kind in OBJECT_KINDS} if cropped else {}
+    fields = [_choice("kinds", "Look for", "", {"": "all kinds", **_ISSUES, **of_objects})]
     embeddings = _embeddings(workspace)[::-1]
     if embeddings:
         first = AUTO if AUTO in embeddings else embeddings[0]

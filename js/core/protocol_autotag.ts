@@ -50,6 +50,7 @@ export interface AutotagState {
   steps: AutotagSteps | null;
   marks: Sign[];
   label?: string; // of objects: what a commit calls them
+  selected?: number; // of objects, before the first round: how many are selected
 }
 
 export interface AutotagOperations {

@@ -57,6 +57,13 @@ interface Thumbs {
   problems: (string | null)[];
 }
 
+/** Of issues about objects, an entry for each row: which object its picture is cut around, and where in it the thing lies. */
+export interface IssueObjects {
+  nos: (number | null)[]; // null: the picture is the whole one
+  boxes: (number[] | null)[]; // left, top, width, height as shares of the picture
+  labels: (string | null)[]; // of these objects, as they are now
+}
+
 export interface ObjectRepair {
   act: "delete" | "move" | "relabel";
   count: number; // objects
@@ -88,6 +95,7 @@ export interface IssueOperations {
       more: number[];
       rows: IssueRow[];
       thumbs: Thumbs | null;
+      objects?: IssueObjects;
     };
   };
   // What accepting changes: how many samples, from which label to which (null where they are left out), the most frequent first;
@@ -113,6 +121,8 @@ export interface IssueOperations {
       embedding: string | null;
       note: string | null;
       thumbs: Thumbs;
+      object?: { label: string | null; proposal: string | null }; // the neighbours are objects like this one, on the samples `no`, and the labels are theirs
+      objects?: IssueObjects; // then an entry for each
     };
   };
 }

@@ -1,6 +1,6 @@
 /** Lists of the made-up session's issues: pages, previews and neighbours, as the kernel answers them. */
 import type { Answer, Ask, ShownIssue } from "../core/protocol.js";
-import type { IssueKind, IssueRow, IssueState, ObjectRepair } from "../core/protocol_issues.js";
+import type { IssueKind, IssueObjects, IssueRow, IssueState, ObjectRepair } from "../core/protocol_issues.js";
 import { type FakeSample, picture, UNREADABLE } from "./fake_data.js";
 import type { Part } from "./fake_points.js";
 import { Refusal } from "./fake_predicate.js";
@@ -60,6 +60,7 @@ export class FakeFix {
     for (const nos of some) starts.push((starts.at(-1) ?? 0) + nos.length);
     const samples = some.flat().flatMap((no) => this.#session.samples[no] ?? []);
     const thumbs = pictures(samples, ask.px);
+    const ofObjects = ask.thumbs && ask.kind.startsWith("object_");
     const answered = entries.filter((nos) => nos.every((no) => this.#stateOf(no, ask.kind) !== ask.state)).length;
     return {
       body: {
@@ -72,6 +73,7 @@ export class FakeFix {
         more: some.map(() => 0),
         rows: samples.map((sample) => this.#row(sample, ask.kind)),
         thumbs: ask.thumbs ? thumbs.thumbs : null,
+        ...(ofObjects ? { objects: this.#objectsOn(samples) } : {}),
       },
       buffers: ask.thumbs ? [thumbs.bytes] : [],
     };
@@ -126,9 +128,27 @@ export class FakeFix {
       similarity: grouped ? null : 1 / (1 + far(sample)),
       excluded: sample.excluded,
     }));
+    const about = {
+      object: { label: this.#objectsOn([here]).labels[0] ?? null, proposal: null },
+      objects: this.#objectsOn(found),
+    };
+    const ofObjects = ask.kind.startsWith("object_");
     return {
-      body: { no: ask.no, neighbours, embedding: grouped ? null : "auto", note: null, thumbs },
+      body: {
+        ...{ no: ask.no, neighbours, embedding: grouped ? null : "auto", note: null, thumbs },
+        ...(ofObjects ? about : {}),
+      },
       buffers: [bytes],
+    };
+  }
+
+  /** The first object of each, as if the pictures were cut around them. */
+  #objectsOn(samples: readonly FakeSample[]): IssueObjects {
+    const found = samples.map(({ no }) => this.#session.objects.all.find((one) => one.no === no && !one.gone));
+    return {
+      nos: found.map((one) => one?.object ?? null),
+      boxes: found.map((one) => (one === undefined ? null : [0.25, 0.25, 0.5, 0.5])),
+      labels: found.map((one) => one?.label ?? null),
     };
   }
 

@@ -143,7 +143,7 @@ def test_objects_are_learned_from_marked_crops_labelled_and_taken_back(lab: Lab)
     # A crop is 18 px, with the box of 10 px in its middle.
     picture = shown.first.locator("img")
     expect(picture).to_have_js_property("naturalWidth", 18)
-    box, tile = shown.first.locator(".dataide-autotag-box").bounding_box(), picture.bounding_box()
+    box, tile = shown.first.locator(".dataide-crop-box").bounding_box(), picture.bounding_box()
     assert box is not None and tile is not None
     assert abs(box["width"] - tile["width"] * 10 / 18) < 4 and abs(box["x"] - tile["x"] - tile["width"] * 4 / 18) < 4
     for theme in ("light", "dark"):

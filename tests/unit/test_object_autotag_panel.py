@@ -17,7 +17,7 @@ from PIL import Image
 import dataide as di
 from dataide.errors import ActionError, ProtocolError, UnknownSample
 from dataide.widgets import protocol
-from dataide.widgets.answers import OPERATIONS, object_tiles
+from dataide.widgets.answers import OPERATIONS, object_peek, object_tiles
 from dataide.widgets.autotag import AutotagPanel, ObjectTagger
 from dataide.widgets.underway import answering
 from dataide.widgets.wire import check
@@ -161,13 +161,13 @@ def test_a_crop_is_cut_once_and_anew_when_its_box_is_moved(
     session: di.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut: list[int] = []
-    original = object_tiles.cut_out
+    original = object_peek.cut_out
 
-    def counted(workspace: Workspace, no: int, object_no: int, px: int) -> Any:
+    def counted(workspace: Workspace, no: int, object_no: int, px: int, picture: Any) -> Any:
         cut.append(object_no)
-        return original(workspace, no, object_no, px)
+        return original(workspace, no, object_no, px, picture)
 
-    monkeypatch.setattr(object_tiles, "cut_out", counted)
+    monkeypatch.setattr("dataide.widgets.answers.object_tiles.cut_out", counted)
     workspace = Workspace.of(session.context)
     nos = session.objects.take(5).nos().tolist()
     first = object_tiles.crops(workspace, object_tiles.cards(workspace, nos), 64)
@@ -293,7 +293,7 @@ def test_the_tagger_shows_as_a_panel_and_a_saved_notebook_as_crops(session: di.S
     marked = panel.picture()
     assert marked is not None
     # In the middle of the first tile of each row lies what was marked.
-    assert np.argmax(marked.getpixel((24, 38))) == 0 and np.argmax(marked.getpixel((24, 98))) == 2
+    assert np.argmax(np.asarray(marked)[38, 24]) == 0 and np.argmax(np.asarray(marked)[98, 24]) == 2
     tagger.round()
     both = panel.picture()
     assert both is not None and both.height > marked.height

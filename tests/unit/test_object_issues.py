@@ -255,6 +255,43 @@ def test_few_objects_one_label_missing_vectors(tmp_path: Path) -> None:
         assert "1 objects have no vector of their crop" in repr(noted)
 
 
+@pytest.mark.parametrize("each", [1, 3])
+def test_linters_do_not_take_vectors_of_samples_for_those_of_crops(tmp_path: Path, each: int) -> None:
+    """One process searches for all kinds, and holds the vectors of samples by the time linters learn."""
+    random, count = np.random.default_rng(0), 60
+    boxes = [[2 + random.uniform(0, 5), 2, 15 + random.uniform(0, 9), 9] for _ in range(count * each)]
+    with di.open(tmp_path / "both.duckdb") as session:
+        pictures = random.integers(0, 255, (count, 24, 40, 3), np.uint8)
+        session.add_arrays(pictures, label=["a", "b"] * (count // 2), progress=False)
+        ids = session.ids()
+        rows = [
+            {"sample_id": ids[at // each], "bbox": box, "label": NAMES[at % 2 if at % 7 else 2]}
+            for at, box in enumerate(boxes)
+        ]
+        session.add_objects(rows, progress=False)
+        session.embed("auto", progress=False)
+        report = session.find_issues(["outlier", "linter"], progress=False)
+        assert isinstance(report, IssueReport) and {"outlier", "linter"} <= report.found.keys()
+        known = linting.Learned.of(session.context).now()
+        assert known.swaps is None or not known.swaps.dimension
+
+
+def test_vectors_that_are_none_are_not_looked_at(session: di.Session) -> None:
+    """In a file that somebody sent: one number that is none, and one without end."""
+    with session.context.database.write() as cursor:
+        for number, place in (("nan", 5), ("inf", 7)):
+            vector = f"list_concat(vector[:3], ['{number}'::FLOAT], vector[5:])::FLOAT[16]"
+            cursor.execute(
+                f"UPDATE data.object_vector_0 SET vector = {vector} WHERE object_no % 20 = {place}"
+            ).fetchall()
+    report = look(session, ["outlier", "label", "near_duplicate"])
+    assert f"{COUNT // 10} objects have no vector of their crop" in repr(report)
+    for kind in ("object_outlier", "object_label", "object_duplicate"):
+        assert not [name for name in found(session, kind) if int(name[1:]) % 20 in (5, 7)]
+    ranked = session.objects.rank("coreset", n=5)
+    assert not [name for name in ranked.ids() if int(name[1:]) % 20 in (5, 7)]
+
+
 def test_columns_of_anything(tmp_path: Path) -> None:
     crops = np.ones((5, 3), np.float32)
     crops[1], crops[2, 0] = 0, np.nan

@@ -437,3 +437,13 @@ def test_real_objects_whose_labels_were_taken_are_asked_about(
         parts = [part for said in done.reasons.values() for part in said.split("): ")[1:]]
         words = {name for part in parts for name in part.split("?")[0].split(" or ")}
         assert words and words <= names
+
+
+def test_what_was_suggested_is_still_told_when_the_session_is_closed(session: di.Session) -> None:
+    done = suggested(session, 4, "random", at_most=np.int64(2))
+    said = repr(done)
+    assert ": 4 objects. " in said
+    session.objects.ids_named(done.objects.ids()[:1]).delete()
+    assert len(done) == 3 and repr(done) == said, "what was queued, and not what is left of it"
+    session.close()
+    assert repr(done) == said

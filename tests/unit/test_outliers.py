@@ -44,6 +44,20 @@ def test_a_clump_is_found_though_its_members_are_close_to_each_other():
     assert auroc(1 - find_outliers(Known(rows)).score, truth) > 0.97
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("count", "dimension"), [(300, 200), (900, 480), (120, 480)])
+def test_of_few_rows_in_many_directions_hardly_any_is_far(count: int, dimension: int, seed: int):
+    """What shaped the covariance is measured as if it had not: the others are not swamped."""
+    random = np.random.default_rng(seed)
+    scales = 1 / np.arange(1, dimension + 1)
+    rows, others = (random.standard_normal((count, dimension)) * scales for _ in range(2))
+    rows[:3] = random.standard_normal((3, dimension)) * scales.mean() * 3
+    for reference in (None, Known(others)):
+        found = find_outliers(Known(rows), reference=reference)
+        assert found.is_outlier[:3].all()
+        assert found.is_outlier[3:].mean() < 0.03
+
+
 def test_far_from_its_class():
     random = np.random.default_rng(0)
     centres = np.eye(8)[:4] * 8

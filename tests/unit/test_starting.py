@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 import dataide as di
+from dataide.find.issue_kinds import OBJECT_KINDS
 from dataide.inference.job import Job, listen
 from dataide.storage import models_used, runs
 from dataide.widgets import protocol, starting
@@ -138,6 +139,18 @@ def test_a_search_for_issues_asks_for_kinds_vectors_and_a_run_that_judges(sessio
     assert (asks["embedding"]["value"], values(asks["embedding"])) == ("auto", ["other", "auto", "mine"])
     assert (asks["run"]["value"], values(asks["run"])) == ("", ["", "judge"])
     assert refused(session, "issues", kinds="lable").hint == "Did you mean label?"
+
+
+def test_issues_of_objects_are_offered_where_crops_have_vectors(session: di.Session) -> None:
+    rows = [{"sample_id": one, "label": kind, "bbox": [1, 1, 6, 6]} for one in session.ids() for kind in "ab"]
+    session.add_objects(rows, progress=False)
+    assert not [kind for kind in values(fields(session, "issues")["kinds"]) if kind.startswith("object_")]
+    assert refused(session, "issues", kinds="object_label").field == "kinds"
+    session.objects.embed(progress=False)
+    choices = {one["value"]: one["text"] for one in fields(session, "issues")["kinds"]["choices"]}
+    assert choices["object_label"] == "object label" and set(OBJECT_KINDS) <= choices.keys()
+    report = start(session, "issues", kinds="object_outlier").result(60)
+    assert list(report.found) == ["object_outlier"]
 
 
 def test_a_search_for_issues_finds_what_was_asked_for(session: di.Session) -> None:

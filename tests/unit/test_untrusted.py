@@ -13,7 +13,7 @@ import pytest
 import dataide as di
 from dataide.api import Session
 from dataide.core.object_points import ObjectPoints
-from dataide.errors import ActionError, ModelError, ProtocolError, UnknownSample
+from dataide.errors import ActionError, DataideError, ModelError, ProtocolError, UnknownSample
 from dataide.storage import masks, object_rows, object_vectors, vectors
 from dataide.storage.database import Database
 from dataide.widgets import protocol
@@ -200,6 +200,67 @@ def test_a_map_of_samples_is_not_called_what_a_map_of_objects_is(session: Sessio
         session.project("pca", embedding="three", name="boxes", progress=False)
     with pytest.raises(ModelError, match="of objects already"):
         session.add_projection("boxes", np.arange(SAMPLES), np.arange(SAMPLES))
+
+
+# ---- autotag over objects ----------------------------------------------------------------------------------------
+
+
+def crops_given(session: Session) -> None:
+    nos, random = np.arange(2 * SAMPLES, dtype=np.uint32), np.random.default_rng(2)
+    with session.context.database.write() as cursor:
+        made = object_vectors.create(cursor, "crops", "r1", 3)
+        boxes = np.tile([1.0, 2.0, 8.0, 9.0], (len(nos), 1))
+        rows = random.normal(size=(len(nos), 3)).astype(np.float32)
+        object_vectors.store(cursor, made, nos, np.ones(len(nos), np.uint32), boxes, rows)
+
+
+def test_whatever_is_asked_of_autotag_over_objects_is_answered_or_refused(session: Session) -> None:
+    crops_given(session)
+    tagger = session.objects.autotag("<b>t</b>")
+    ids = session.objects.ids()
+    tagger.mark(ids[:3], ids[4:6])
+    tagger.round()
+    named = {"tag": tagger.tag, "of": "objects", "view": tagger.token}
+    page = {"show": "best", "round": 1, "threshold": 0.5, "offset": 0, "limit": 9, "px": 64, "thumbs": True}
+    whole: dict[str, dict[str, Any]] = {
+        "autotag": {**named, "round": False, "nos": [0, 1]},
+        "autotag_page": {**named, **page, "whole": False},
+        "autotag_mark": {**named, "sign": "positive", "target": {"type": "objects", "nos": [1]}, "uuid": "u"},
+        "autotag_commit": {**named, "round": 1, "threshold": 0.5, "uuid": "v"},
+    }
+    lists: list[Any] = [[], [0, 0, 1], [-1, 2**40], [None], [1.5], list(range(50))]
+    targets: list[Any] = [{"type": kind, "nos": nos} for kind in ("objects", "samples") for nos in lists]
+    odd: list[Any] = [*NUMBERS, *lists, *targets, {"type": "selection"}, {"type": "objects"}, None, "", "x" * 300]
+    odd += [0.5, -1.0, 1e300, True, "samples", "another", "\0"]
+    answered = 0
+    for op, body in whole.items():
+        for field in body:
+            for number, value in enumerate(odd):
+                said = body | {field: value}
+                if "uuid" in body and field != "uuid":
+                    said["uuid"] = f"{op} {field} {number}"
+                try:
+                    asked(session, op, **said)
+                    answered += 1
+                except DataideError as error:
+                    assert error.message
+    assert answered > 50, "many of these are no mistakes"
+    labels = set(session.objects.to_arrow(["label"]).column("label").to_pylist())
+    assert labels <= {"a", "b", tagger.tag, None}
+
+
+def test_ids_and_labels_without_end_do_not_fill_a_page_of_crops(session: Session) -> None:
+    crops_given(session)
+    with session.context.database.write() as cursor:
+        cursor.execute("UPDATE data.object SET label = repeat('<b>', 100000) WHERE object_no < 3").fetchall()
+        cursor.execute("UPDATE data.object SET object_id = repeat('i', 300000) WHERE object_no = 3").fetchall()
+    tagger = session.objects.autotag("t")
+    answer = asked(
+        session, "autotag_page", tag="t", of="objects", view=tagger.token, show="best", round=0, threshold=0.5,
+        offset=0, limit=50, px=64, thumbs=True,
+    )  # fmt: skip
+    assert len(answer["nos"]) == 2 * SAMPLES and len(json.dumps(answer)) < 10_000
+    assert max(len(label) for label in answer["labels"]) == max(map(len, answer["ids"])) == 200
 
 
 # ---- what a file holds -------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from dataide.widgets.protocol_autotag import (
 from dataide.widgets.workspace import Workspace
 
 from . import object_tiles
+from .badges import cut
 from .decisions import targeted
 from .pages import size_px, thumbnails
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 MOST_TILES = 200
 STEPS = 128
+# Of ids and labels of objects: a file that somebody sent may have some of any length.
+LONGEST = 200
 # Before the first round there is no order: some from everywhere, the same ones for as long as one looks.
 _SEED = 0
 
@@ -67,6 +70,8 @@ def autotag(workspace: Workspace, ask: AutotagAsk) -> Reply:
     }
     if _is_of_objects(tagger):
         answer["label"] = tagger.label
+        if latest is None:
+            answer["selected"] = len(_selected(workspace, tagger))
     return Reply(answer)
 
 
@@ -213,12 +218,12 @@ def _objects(
         buffers = [data]
     label = tagger.label if _is_of_objects(tagger) else None
     answer["nos"] = [card.no for card in shown]
-    answer["ids"] = [card.id for card in shown]
-    answer["labels"] = [card.label for card in shown]
+    answer["ids"] = [str(cut(card.id, LONGEST)) for card in shown]
+    answer["labels"] = [cut(card.label, LONGEST) for card in shown]
     answer["tagged"] = [card.label == label for card in shown]
     answer["objects"] = {
         "samples": [card.sample_no for card in shown],
-        "sample_ids": [card.sample_id for card in shown],
+        "sample_ids": [str(cut(card.sample_id, LONGEST)) for card in shown],
         "boxes": [None if box is None else [round(share, 5) for share in box] for box in boxes],
     }
     return buffers
@@ -235,9 +240,16 @@ def _targeted(workspace: Workspace, tagger: Tagger | ObjectTagger, ask: AutotagM
         return targeted(workspace, target)
     if target["type"] != "selection":
         raise ActionError("A tag of objects marks objects.", hint="session.autotag(…) marks samples.")
+    return _selected(workspace, tagger)
+
+
+def _selected(workspace: Workspace, tagger: ObjectTagger) -> NDArray[Any]:
+    """The ranked objects that are selected: by a gesture over a map of objects, else all on selected samples."""
     chosen = chosen_objects.chosen(workspace.context)
     if chosen is not None:
         return np.intersect1d(chosen, tagger.view.nos())
+    if not workspace.selection.count:
+        return np.empty(0, np.uint32)
     found = tagger.view.arrays(["object_no", "sample_no"])
     on = np.isin(found["sample_no"], workspace.selection.nos())
     return np.unique(np.asarray(found["object_no"], np.uint32)[on])

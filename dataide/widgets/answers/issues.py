@@ -25,6 +25,7 @@ from dataide.widgets.protocol_issues import (
     IssueNeighbour,
     IssueNeighboursAnswer,
     IssueNeighboursAsk,
+    IssueObjects,
     IssueOrder,
     IssuePageAnswer,
     IssuePageAsk,
@@ -36,6 +37,7 @@ from dataide.widgets.protocol_issues import (
 from dataide.widgets.vocabulary import IssuesTarget, Thumbs
 from dataide.widgets.workspace import Workspace
 
+from . import issue_crops
 from .badges import LONGEST_PROPOSAL, cut
 from .pages import size_px, thumbnails
 
@@ -171,15 +173,28 @@ def issue_kinds(workspace: Workspace, ask: IssueKindsAsk) -> Reply:
     return Reply(answer)
 
 
-def issue_page(workspace: Workspace, ask: IssuePageAsk) -> Reply:
-    """Some entries of a list, with thumbnails; it ends before its buffer grows over 4 MiB."""
+def issue_page(workspace: Workspace, ask: IssuePageAsk, within_s: float | None = None) -> Reply:
+    """Some entries of a list, with thumbnails; it ends before its buffer grows over 4 MiB.
+
+    Args:
+        workspace: of the session.
+        ask: which.
+        within_s: cut no more objects out of their pictures after this time; the page ends there.
+    """
     kind = ask["kind"]
     listed, known = Lists.of(workspace).get(workspace, kind, ask["state"], ask["order"], ask.get("list"))
     offset = max(0, min(ask["offset"], len(listed.entries)))
     wanted: list[int] = listed.entries[offset : offset + max(1, min(ask["limit"], MOST_ENTRIES))].tolist()
     members, more = _members(workspace, known, wanted)
     nos = [row.no for rows in members for row in rows]
-    thumbs, data = thumbnails(workspace, nos, size_px(ask["px"])) if ask["thumbs"] else (None, b"")
+    about = issue_crops.worst(workspace, kind, nos) if ask["thumbs"] and kind not in GROUPED else {}
+    objects: IssueObjects | None = None
+    thumbs: Thumbs | None = None
+    data = b""
+    if about:
+        thumbs, data, objects = issue_crops.thumbs(workspace, nos, about, size_px(ask["px"]), within_s)
+    elif ask["thumbs"]:
+        thumbs, data = thumbnails(workspace, nos, size_px(ask["px"]))
     starts = [0]
     for rows in members:
         if thumbs is not None and starts[-1] + len(rows) > len(thumbs["mime"]) and len(starts) > 1:
@@ -206,6 +221,12 @@ def issue_page(workspace: Workspace, ask: IssuePageAsk) -> Reply:
     if thumbs is None:
         return Reply(answer)
     answer["thumbs"] = cut = _cut(thumbs, len(nos))
+    if objects is not None:
+        answer["objects"] = {
+            "nos": objects["nos"][: len(nos)],
+            "boxes": objects["boxes"][: len(nos)],
+            "labels": objects["labels"][: len(nos)],
+        }
     return Reply(answer, [data[: cut["starts"][-1]]])
 
 
@@ -287,7 +308,8 @@ def _repairs(workspace: Workspace, known: Columns, marks: NDArray[np.bool_]) -> 
 
 
 def issue_neighbours(workspace: Workspace, ask: IssueNeighboursAsk) -> Reply:
-    """What a sample should be compared with: the others of its group, else the most similar ones."""
+    """What a sample should be compared with: the others of its group, of an issue about an object the most similar
+    crops, else the most similar samples."""
     no, database = workspace.sample_no(ask["no"]), workspace.database
     most = max(1, min(ask["limit"], MOST_NEIGHBOURS))
     nos: list[int] = []
@@ -304,6 +326,10 @@ def issue_neighbours(workspace: Workspace, ask: IssueNeighboursAsk) -> Reply:
         if row is not None and row.group is not None:
             others = issue_lists.rows_of(database, ask["kind"], groups=[row.group], most=most + 1)
             nos = [other for other in others if other != no][:most]
+    else:
+        of_objects = issue_crops.neighbours(workspace, ask["kind"], no, most, size_px(ask["px"]))
+        if of_objects is not None:
+            return of_objects
     if not nos:
         from dataide.find.neighbours import around
 

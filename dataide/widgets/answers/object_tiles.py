@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +16,7 @@ from dataide.storage.object_tables import BOX
 from dataide.widgets.underway import is_given_up
 from dataide.widgets.vocabulary import Thumbs
 
-from .object_peek import cut_out
+from .object_peek import cut_out, opened
 from .pages import MOST_BYTES
 
 if TYPE_CHECKING:
@@ -101,36 +103,42 @@ def cards(workspace: Workspace, nos: Sequence[int]) -> list[ObjectCard]:
     return [found[no] for no in nos if no in found]
 
 
-def crops(workspace: Workspace, shown: Sequence[ObjectCard], px: int) -> list[Tile]:
+def crops(workspace: Workspace, shown: Sequence[ObjectCard], px: int, within_s: float | None = None) -> list[Tile]:
     """Each object cut from its picture with a little of what is around it; the whole picture where that cannot be.
 
-    Fewer than asked where the request was given up meanwhile: nobody will see them.
+    Fewer than asked where the request was given up meanwhile: nobody will see them. A picture is decoded once for all
+    that is cut from it, however the objects are ordered.
 
     Args:
         workspace: of the session.
         shown: which.
         px: longest side of a crop.
+        within_s: cut no more after this time, but at least one.
     """
+    ends = None if within_s is None else time.monotonic() + within_s
     with workspace.context.lock:
         held = workspace.context.attached.setdefault(_HELD, _Held())
     assert isinstance(held, _Held)
-    tiles: list[Tile] = []
-    for card in shown:
-        key = (card.no, card.version, px)
-        tile = held.get(key)
-        if tile is None:
-            if is_given_up():
-                break
-            cut = cut_out(workspace, card.sample_no, card.no, px)
-            if cut is None:
-                (tile,) = pictures(workspace, [card], px)
-            else:
-                said, data, mime = cut
-                left, top, width, height = said["box"]
-                tile = Tile(data, mime, None, (left, top, width, height))
-                held.put(key, tile)
-        tiles.append(tile)
-    return tiles
+    found = [held.get((card.no, card.version, px)) for card in shown]
+    missing = [place for place, tile in enumerate(found) if tile is None]
+    if ends is None:
+        missing.sort(key=lambda place: shown[place].sample_no)  # stable: those of one picture in their order
+    on, picture = -1, None
+    for done, place in enumerate(missing):
+        if is_given_up() or (ends is not None and done and time.monotonic() > ends):
+            break
+        card = shown[place]
+        if card.sample_no != on:
+            on, picture = card.sample_no, opened(workspace, card.sample_no)
+        cut = None if picture is None else cut_out(workspace, on, card.no, px, picture)
+        if cut is None:
+            (found[place],) = pictures(workspace, [card], px)
+            continue
+        said, data, mime = cut
+        left, top, width, height = said["box"]
+        found[place] = tile = Tile(data, mime, None, (left, top, width, height))
+        held.put((card.no, card.version, px), tile)
+    return list(takewhile(lambda tile: tile is not None, found))  # type: ignore[arg-type]
 
 
 def pictures(workspace: Workspace, shown: Sequence[ObjectCard], px: int) -> list[Tile]:

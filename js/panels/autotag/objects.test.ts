@@ -96,7 +96,7 @@ test("the box is drawn where it lies in the picture that came", async () => {
   Object.defineProperty(image, "naturalWidth", { value: 64 });
   Object.defineProperty(image, "naturalHeight", { value: 32 });
   image.dispatchEvent(new Event("load"));
-  const box = tiles()[0]?.querySelector<HTMLElement>(".dataide-autotag-box") as HTMLElement;
+  const box = tiles()[0]?.querySelector<HTMLElement>(".dataide-crop-box") as HTMLElement;
   expect(box.hidden).toBe(false);
   const sides = ["left", "top", "width", "height"].map((side) => Number.parseFloat(box.style.getPropertyValue(side)));
   const [left = 0, top = 0, width = 0, height = 0] = sides;

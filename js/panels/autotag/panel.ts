@@ -62,6 +62,7 @@ export class Autotag {
   #rev = -1;
   #wholeShown = false; // until the other pictures have come
   #objects: number | null = null; // the version of which tiles of objects are
+  #selection = 0; // its version
   #frame = 0;
 
   constructor(panel: Panel<AutotagConfig>) {
@@ -97,7 +98,11 @@ export class Autotag {
       const objects = this.of === "objects" ? (hub.store.state.value?.objects?.version ?? null) : null;
       const others = this.#objects !== null && objects !== this.#objects;
       this.#objects = objects;
-      if (before >= 0 && rev !== before) void this.#refresh(); // undo, or a decision in another panel
+      const selection = hub.store.state.value?.selection.version ?? 0;
+      // Before the first round it is said how many objects are selected, which only the kernel can count.
+      const counted = this.of === "objects" && this.state?.steps === null && selection !== this.#selection;
+      this.#selection = selection;
+      if (before >= 0 && (rev !== before || counted)) void this.#refresh(); // undo, or a decision in another panel
       if (others && this.tiles.length > 0) void this.#again(); // boxes were moved, or objects are called otherwise
       this.redraw();
     });

@@ -1,5 +1,5 @@
 /** Draws the panel: head, histogram with the handle, tiles. */
-import { contained } from "../../core/objects/geometry.js";
+import { outline } from "../../core/objects/outline.js";
 import type { AutotagState } from "../../core/protocol_autotag.js";
 import type { Autotag } from "./panel.js";
 import { estimate, heights, missing, SHOWN, type Tile, things, toTag, WHY } from "./words.js";
@@ -72,7 +72,8 @@ export function drawHead(place: HTMLElement, autotag: Autotag): void {
 function drawThreshold(autotag: Autotag, state: AutotagState | null) {
   const { html, svg, nothing } = autotag.panel.hub.lit;
   const count = autotag.panel.hub.dom.formatCount;
-  const selected = autotag.panel.hub.store.state.peek()?.selection.count ?? 0;
+  const samples = autotag.panel.hub.store.state.peek()?.selection.count ?? 0;
+  const selected = autotag.of === "objects" ? (state?.selected ?? 0) : samples;
   if (state === null) return html`<div class="dataide-autotag-threshold"></div>`;
   if (state.steps === null) {
     return html`<div class="dataide-autotag-threshold"><p class="dataide-autotag-hint">
@@ -86,7 +87,7 @@ function drawThreshold(autotag: Autotag, state: AutotagState | null) {
           : nothing
       }
       <button class="dataide-button" ?disabled=${selected === 0} @click=${() => void autotag.begin("selection")}
-        title="Select examples in a grid or a scatter">Begin with the ${state.label === undefined ? "selection" : "selected objects"}${selected > 0 && state.label === undefined ? ` (${count(selected)})` : ""}</button>
+        title="Select examples in a grid or a scatter">Begin with the ${autotag.of === "objects" ? "selected objects" : "selection"}${selected > 0 ? ` (${count(selected)})` : ""}</button>
     </span></div>`;
   }
   const { steps } = state;
@@ -194,8 +195,8 @@ export function drawTiles(place: HTMLElement, autotag: Autotag): void {
           ?data-focused=${i === focused} aria-selected=${autotag.picked.has(i)} aria-label=${spoken.filter(Boolean).join(", ")}
           title=${`${name}${tile.label === null ? "" : ` · ${tile.label}`}${why}`} @click=${click(i)} @dblclick=${() => autotag.inspect(i)}>
           <div class="dataide-autotag-picture">
-            ${url === null ? html`<span class="dataide-dim">${tile.problem ?? ""}</span>` : html`<img alt="" draggable="false" src=${url} @load=${(event: Event) => outline(event.target as HTMLImageElement, tile.box, tilePx)} />`}
-            ${objects && url !== null ? html`<span class="dataide-autotag-box" aria-hidden="true"></span>` : ""}
+            ${url === null ? html`<span class="dataide-dim">${tile.problem ?? ""}</span>` : html`<img alt="" draggable="false" src=${url} @load=${(event: Event) => outlined(event.target as HTMLImageElement, tile.box, tilePx)} />`}
+            ${objects && url !== null ? html`<span class="dataide-crop-box" aria-hidden="true"></span>` : ""}
             <span class="dataide-autotag-sign" aria-hidden="true">${SIGN[tile.mark]}</span>
             <span class="dataide-autotag-choice" aria-hidden="true">
               <button class="dataide-button dataide-icon" tabindex="-1" title="Inspect (Enter)" @click=${look(i)}>⤢</button>
@@ -212,23 +213,12 @@ export function drawTiles(place: HTMLElement, autotag: Autotag): void {
   // A box may be another while its picture stays.
   for (const [i, element] of [...place.children].entries()) {
     const image = objects ? element.querySelector("img") : null;
-    if (image?.complete) outline(image, tiles[i]?.box ?? null, tilePx);
+    if (image?.complete) outlined(image, tiles[i]?.box ?? null, tilePx);
   }
 }
 
 /** Draws the box of an object where it lies in its tile. */
-function outline(image: HTMLImageElement, box: readonly number[] | null, tilePx: number): void {
-  const mark = image.parentElement?.querySelector<HTMLElement>(".dataide-autotag-box");
-  if (mark == null) return;
-  const [left = 0, top = 0, width = 0, height = 0] = box ?? [];
-  mark.hidden = box === null || image.naturalWidth === 0;
-  if (mark.hidden) return;
-  const frame = { width: image.clientWidth || tilePx, height: tilePx };
-  const picture = contained({ width: image.naturalWidth, height: image.naturalHeight }, frame);
-  Object.assign(mark.style, {
-    left: `${picture.x + left * picture.width}px`,
-    top: `${picture.y + top * picture.height}px`,
-    width: `${width * picture.width}px`,
-    height: `${height * picture.height}px`,
-  });
+function outlined(image: HTMLImageElement, box: readonly number[] | null, tilePx: number): void {
+  const mark = image.parentElement?.querySelector<HTMLElement>(".dataide-crop-box");
+  if (mark != null) outline(mark, image, box, tilePx);
 }

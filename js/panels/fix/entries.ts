@@ -14,6 +14,14 @@ export interface Entry {
   stamp: string; // of the session's state that it was read in
 }
 
+/** Of an issue about objects: the one that its picture is cut around, and where in it the thing lies. */
+export interface Crop {
+  object: number | null; // null: the picture is the whole one
+  box: readonly number[] | null;
+  label: string | null; // of the object
+  version: number | null; // of the session's objects
+}
+
 export interface Wanted {
   kind: string;
   state: IssueState;
@@ -28,6 +36,7 @@ export class Entries {
   failure: { message: string; hint: string | null } | null = null;
   wanted: Wanted | null = null;
   readonly #entries = new Map<number, Entry>();
+  readonly #crops = new Map<number, Crop>(); // by sample
   readonly #problems = new Map<number, string>();
   readonly #hub: HubExports;
   readonly #panel: string;
@@ -50,11 +59,16 @@ export class Entries {
   }
 
   problem(no: number): string | null {
-    return this.#problems.get(no) ?? null;
+    return this.#problems.get(this.keyOf(no)) ?? null;
   }
 
-  url(no: number): string | null {
-    return this.#hub.images.get(no, this.#px);
+  crop(no: number): Crop | null {
+    return this.#crops.get(no) ?? null;
+  }
+
+  /** Under which number the picture of a sample's issue is kept: crops apart from whole pictures. */
+  keyOf(no: number): number {
+    return picturedAs(no, this.#crops.get(no)?.object ?? null);
   }
 
   find(no: number): number {
@@ -81,6 +95,7 @@ export class Entries {
     this.#name = null;
     this.#asked = "";
     this.#entries.clear();
+    this.#crops.clear();
   }
 
   /** Takes what came with the widget, where it is what is wanted. */
@@ -115,9 +130,19 @@ export class Entries {
     for (let index = offset; index < Math.min(offset + limit, this.held); index++) {
       const rows = this.#entries.get(index)?.rows;
       if (rows === undefined) return false;
-      if (rows.some(({ no }) => this.url(no) === null && !this.#problems.has(no))) return false;
+      if (rows.some(({ no }) => !this.#hasPicture(no))) return false;
     }
     return this.total !== null;
+  }
+
+  #hasPicture(no: number): boolean {
+    const crop = this.#crops.get(no);
+    if (crop !== undefined && crop.version !== this.#version()) return false; // its box may have been moved
+    return this.#hub.images.get(this.keyOf(no), this.#px) !== null || this.problem(no) !== null;
+  }
+
+  #version(): number | null {
+    return this.#hub.store.state.peek()?.objects?.version ?? null;
   }
 
   async #ask(ask: Ask<"issuePage">, stamp: string, key: string): Promise<void> {
@@ -146,14 +171,32 @@ export class Entries {
     this.total = body.total;
     this.held = body.held;
     this.answered = body.answered;
-    const { starts, more, rows, thumbs } = body;
+    const { starts, more, rows, thumbs, objects } = body;
     more.forEach((hidden, i) => {
       this.#entries.set(body.offset + i, { rows: rows.slice(starts[i], starts[i + 1]), more: hidden, stamp });
     });
     if (thumbs === null) return;
-    putThumbs(this.#hub, rows, thumbs, buffers[0], px, this.#problems);
+    const version = this.#version();
+    rows.forEach(({ no, state }, i) => {
+      const crop = this.#crops.get(no);
+      const came = {
+        object: objects?.nos[i] ?? null,
+        box: objects?.boxes[i] ?? null,
+        label: objects?.labels[i] ?? null,
+        version,
+      };
+      // What was answered keeps the picture that it was answered by, though its object may be gone.
+      if (crop !== undefined && state !== this.wanted?.state) this.#crops.set(no, { ...crop, version });
+      else if (came.object !== null || came.box !== null) this.#crops.set(no, came);
+      else this.#crops.delete(no);
+    });
+    const pictured = rows.map(({ no }, i) => ({ no: picturedAs(no, objects?.nos[i] ?? null) }));
+    putThumbs(this.#hub, pictured, thumbs, buffers[0], px, this.#problems);
   }
 }
+
+/** Under which number a picture is kept: that of a sample, or a crop of an object. */
+export const picturedAs = (no: number, object: number | null): number => (object === null ? no : -1 - object);
 
 /** Puts pictures into the cache that all panels share, and notes which could not be read. */
 export function putThumbs(

@@ -1,10 +1,13 @@
 /** One entry: a sample with what is proposed for it, or a group of duplicates side by side, and its neighbours. */
 import type { TemplateResult } from "lit-html";
 import type { HubExports } from "../../core/contract.js";
+import { outline } from "../../core/objects/outline.js";
 import type { Answer } from "../../core/protocol.js";
 import type { IssueKind, IssueNeighbour, IssueRow, IssueState } from "../../core/protocol_issues.js";
-import type { Entry } from "./entries.js";
+import type { Crop, Entry } from "./entries.js";
 import { canAccept, cureOf, kindName, markOf, nameOf, spoken } from "./words.js";
+
+const PICTURE_PX = 76;
 
 export interface EntryModel {
   id: string;
@@ -19,6 +22,7 @@ export interface EntryModel {
   focused: boolean;
   member: number; // which of the group has the focus
   url(no: number): string | null;
+  crop(no: number): Crop | null; // of an issue about an object
   problem(no: number): string | null;
   answer(verb: "accept_proposals" | "reject_issues" | "reopen_issues", index: number): void;
   exclude(row: IssueRow): void;
@@ -34,7 +38,7 @@ export function entryView(hub: HubExports, model: EntryModel): TemplateResult {
       ? "loading"
       : model.grouped
         ? `${rows.length + (entry?.more ?? 0)} duplicates: ${rows.map((row) => spoken(row, model.cure, model.listed)).join("; ")}`
-        : spoken(first, model.cure, model.listed);
+        : spoken(first, model.cure, model.listed, model.crop(first.no));
   const selected = rows.some((row) => row.selected);
   const answered =
     rows.length > 0 && rows.every((row) => markOf(row, model.listed) !== null || row.proposal === "keep");
@@ -51,14 +55,14 @@ function single(hub: HubExports, model: EntryModel, row: IssueRow): TemplateResu
   const { html, nothing } = hub.lit;
   const wanted = cureOf(row, model.cure);
   const mark = markOf(row, model.listed);
+  const crop = model.crop(row.no);
+  const given = crop !== null && crop.object !== null ? crop.label : row.given;
   return html`${picture(hub, model, row)}
     <div class="dataide-fix-words">
       <div class="dataide-fix-cure">
         ${
           // Repairs of objects are not about the label of their sample.
-          model.cure === "objects"
-            ? nothing
-            : html`<span class="dataide-fix-given" data-label>${nameOf(row.given)}</span>`
+          model.cure === "objects" ? nothing : html`<span class="dataide-fix-given" data-label>${nameOf(given)}</span>`
         }
         ${
           wanted === null || model.cure === "objects"
@@ -120,15 +124,29 @@ function picture(hub: HubExports, model: EntryModel, row: IssueRow): TemplateRes
   const { html, nothing } = hub.lit;
   const url = model.url(row.no);
   const problem = model.problem(row.no);
+  const box = model.crop(row.no)?.box ?? null;
   return html`<div class="dataide-fix-picture" data-no=${row.no}>
-    ${url === null ? html`<span class="dataide-fix-problem" title=${problem ?? ""}>${problem ?? ""}</span>` : html`<img alt="" draggable="false" src=${url} @load=${sharpen} />`}
+    ${url === null ? html`<span class="dataide-fix-problem" title=${problem ?? ""}>${problem ?? ""}</span>` : html`<img alt="" draggable="false" src=${url} @load=${(event: Event) => drawn(event.target as HTMLImageElement, box)} />`}
+    ${box !== null && url !== null ? html`<span class="dataide-crop-box" aria-hidden="true" hidden></span>` : nothing}
     ${row.selected ? html`<span class="dataide-fix-selected" aria-hidden="true">✓</span>` : nothing}
   </div>`;
 }
 
+/** What is done with a picture once it is there: its pixels, and the box of what the issue is about. */
+function drawn(image: HTMLImageElement, box: readonly number[] | null): void {
+  sharpen(image);
+  const mark = image.parentElement?.querySelector<HTMLElement>(".dataide-crop-box");
+  if (mark != null) outline(mark, image, box, PICTURE_PX);
+}
+
+/** Boxes of pictures that stay while what is said of them changes. */
+export function drawBoxes(place: HTMLElement, box: (no: number) => readonly number[] | null): void {
+  for (const image of place.querySelectorAll<HTMLImageElement>(".dataide-fix-picture[data-no] > img"))
+    if (image.complete) drawn(image, box(Number(image.parentElement?.dataset.no)));
+}
+
 /** A picture much smaller than its place shows its pixels instead of a blur. */
-function sharpen(event: Event): void {
-  const image = event.target as HTMLImageElement;
+function sharpen(image: HTMLImageElement): void {
   const small = 2 * Math.max(image.naturalWidth, image.naturalHeight) <= image.clientWidth;
   image.style.imageRendering = small ? "pixelated" : "auto";
 }
@@ -179,12 +197,11 @@ export interface NeighboursModel {
 /** Whom a neighbour agrees with: its colour, and a word for those who do not see it. */
 export function agreement(
   neighbour: IssueNeighbour,
-  row: IssueRow,
-  cure: IssueKind["cure"],
+  about: { given: string | null; proposal: string | null },
 ): "given" | "proposal" | null {
   if (neighbour.label === null) return null;
-  if (cure === "label" && neighbour.label === row.proposal) return "proposal";
-  return neighbour.label === row.given ? "given" : null;
+  if (neighbour.label === about.proposal) return "proposal";
+  return neighbour.label === about.given ? "given" : null;
 }
 
 export function neighboursView(hub: HubExports, model: NeighboursModel): TemplateResult {
@@ -198,22 +215,31 @@ export function neighboursView(hub: HubExports, model: NeighboursModel): Templat
     return frame(html`<div class="dataide-fix-note">looking for neighbours…</div>`);
   if (answer.neighbours.length === 0)
     return frame(html`<div class="dataide-fix-note">${answer.note ?? "There is nothing to compare it with."}</div>`);
-  const votes = answer.neighbours.map((one) => agreement(one, row, cure));
+  const { object, objects } = answer;
+  const about = {
+    given: object === undefined ? row.given : object.label,
+    proposal: object === undefined ? (cure === "label" ? row.proposal : null) : object.proposal,
+  };
+  const votes = answer.neighbours.map((one) => agreement(one, about));
   const say = (who: "given" | "proposal", label: string | null) => {
     const count = votes.filter((vote) => vote === who).length;
     return html`<span class="dataide-fix-vote" data-agrees=${who}>${count} × ${nameOf(label)}</span>`;
   };
-  const title = answer.embedding === null ? "Others of its group" : `Most similar by ${answer.embedding}`;
+  const title =
+    answer.embedding === null
+      ? "Others of its group"
+      : `Most similar ${object === undefined ? "" : "crops "}by ${answer.embedding}`;
   return frame(html`<div class="dataide-fix-strip-head"><span>${title}</span>
-      ${say("given", row.given)}${cure === "label" && row.proposal !== null ? say("proposal", row.proposal) : nothing}</div>
+      ${say("given", about.given)}${about.proposal !== null ? say("proposal", about.proposal) : nothing}</div>
     <div class="dataide-fix-neighbours" role="list" aria-label=${`${title}, ${kindName(model.kind)}`}>
       ${answer.neighbours.map((one, i) => {
-        const url = model.url(one.no);
+        const of = objects?.nos[i] ?? null;
+        const url = model.url(of === null ? one.no : -1 - of);
         const similar = one.similarity === null ? "" : one.similarity.toFixed(2);
-        return html`<div class="dataide-fix-neighbour" role="listitem" data-no=${one.no} data-sample-id=${one.id} data-agrees=${votes[i] ?? ""}
+        return html`<div class="dataide-fix-neighbour" role="listitem" data-no=${one.no} data-object=${of ?? nothing} data-sample-id=${one.id} data-agrees=${votes[i] ?? ""}
             ?data-excluded=${one.excluded} title=${`${one.id}${similar === "" ? "" : `, similarity ${similar}`}`}
             aria-label=${`${nameOf(one.label)}${similar === "" ? "" : `, similarity ${similar}`}`}>
-          ${url === null ? html`<span class="dataide-fix-blank"></span>` : html`<img alt="" draggable="false" src=${url} @load=${sharpen} />`}
+          ${url === null ? html`<span class="dataide-fix-blank"></span>` : html`<img alt="" draggable="false" src=${url} @load=${(event: Event) => sharpen(event.target as HTMLImageElement)} />`}
           <span class="dataide-fix-neighbour-label">${nameOf(one.label)}</span>
           <span class="dataide-fix-neighbour-sure">${similar}</span>
         </div>`;

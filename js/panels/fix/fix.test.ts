@@ -299,6 +299,60 @@ describe("when the session is closed", () => {
   });
 });
 
+describe("issues about objects", () => {
+  const ofObjects = (kind: string) =>
+    show({ kind }, true, (session) => {
+      session.objects.make(20);
+      for (const no of [3, 5]) session.issues.found(no, { kind, score: no / 10, reason: "It may as well be a hat." });
+    });
+  const objectOn = (no: number) => fake.kernel.session.objects.all.find((one) => one.no === no);
+
+  test("a row shows the object, its box and its label, and not those of its sample", async () => {
+    await ofObjects("object_ambiguous");
+    await vi.waitFor(() => expect(entry(3).querySelector("img")).not.toBeNull());
+    const image = entry(3).querySelector("img") as HTMLImageElement;
+    expect(entry(3).querySelector("[data-label]")?.textContent).toBe(objectOn(3)?.label);
+    Object.defineProperties(image, { naturalWidth: { value: 100 }, naturalHeight: { value: 50 } });
+    image.dispatchEvent(new Event("load"));
+    const box = entry(3).querySelector<HTMLElement>(".dataide-crop-box") as HTMLElement;
+    expect(box.hidden).toBe(false);
+    expect([box.style.left, box.style.top, box.style.width, box.style.height]).toEqual([
+      "19px",
+      "28.5px",
+      "38px",
+      "19px",
+    ]);
+  });
+
+  test("I shows the sample with that object chosen, and L is about the object", async () => {
+    await ofObjects("object_outlier");
+    const object = objectOn(3)?.object as number;
+    press("i");
+    expect(fake.hub.store.inspectedObject.value).toEqual({ sample: 3, object });
+    press("5");
+    press("l");
+    const input = await vi.waitFor(() => {
+      const found = root.querySelector<HTMLInputElement>("input[type=text], .dataide-prompt input");
+      if (found === null) throw new Error("no prompt");
+      return found;
+    });
+    input.value = "scarf";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    await vi.waitFor(() =>
+      expect(asked("act_objects")[0]).toMatchObject({ verb: "relabel", objects: [object], label: "scarf" }),
+    );
+    expect(asked("act")).toEqual([]);
+  });
+
+  test("issues of samples have neither a box nor an object", async () => {
+    await show();
+    expect(root.querySelector(".dataide-crop-box")).toBeNull();
+    press("i");
+    expect(fake.hub.store.inspectedObject.value).toBeNull();
+  });
+});
+
 describe("with nothing to show", () => {
   test("says how to look for issues, and starts it where that can be started", async () => {
     await show({}, false);

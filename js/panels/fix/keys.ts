@@ -1,5 +1,6 @@
 /** What the keys do in the fix panel. */
 import type { Fix } from "./panel.js";
+import { relabelObject } from "./relabel.js";
 
 export const KEYS: readonly (readonly [string, string])[] = [
   ["↑ ↓", "Move; Home, End, Page Up, Page Down"],
@@ -10,7 +11,10 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["V", "Neighbours, or none"],
   ["I", "Inspect"],
   ["Space", "Add to the selection, or take away"],
-  ["Digits, L, T, Q, X", "Relabel, tag, queue or exclude the one that has the focus"],
+  [
+    "Digits, L, T, Q, X",
+    "Relabel (of an issue about an object L: the object), tag, queue or exclude the one that has the focus",
+  ],
 ];
 
 export function fixKeys(fix: Fix): (event: KeyboardEvent) => boolean {
@@ -40,6 +44,11 @@ export function fixKeys(fix: Fix): (event: KeyboardEvent) => boolean {
       i: () => fix.inspect(),
       " ": () => fix.toggleSelected(),
     };
+    // Of an issue about an object labels are the object's; digits label samples, which nobody means then.
+    if (/^[l1-9]$/.test(key) && fix.focusedRow !== null) {
+      const object = fix.entries.crop(fix.focusedRow.no)?.object ?? null;
+      return object !== null && (key !== "l" || relabelObject(fix));
+    }
     const run = keys[key];
     run?.();
     return run !== undefined;

@@ -4,8 +4,8 @@ import { mountDrawer } from "../../core/drawer.js";
 import { isAbort, type Panel } from "../../core/panel.js";
 import type { Answer, Target } from "../../core/protocol.js";
 import type { IssueKind, IssueOrder, IssueRow, IssueState, IssueVerb } from "../../core/protocol_issues.js";
-import { Entries, putThumbs } from "./entries.js";
-import { entryView, neighboursView } from "./entry.js";
+import { Entries, picturedAs, putThumbs } from "./entries.js";
+import { drawBoxes, entryView, neighboursView } from "./entry.js";
 import * as geo from "./geometry.js";
 import { drawHead } from "./head.js";
 import { fixKeys, KEYS } from "./keys.js";
@@ -212,11 +212,12 @@ export class Fix {
     return this.#neighbours;
   }
 
-  inspect(no = this.focusedRow?.no): void {
+  inspect(no = this.focusedRow?.no, object = this.entries.crop(no ?? -1)?.object ?? null): void {
     if (no === undefined) return;
     const { store } = this.panel.hub;
     // Asked for again, of the same sample: the inspector that showed it may be out of sight by now.
     if (store.inspected.peek() === no && store.inspectors.peek() === 0) store.inspected.value = null;
+    if (object !== null) store.inspectedObject.value = { sample: no, object };
     store.inspected.value = no;
   }
 
@@ -285,16 +286,18 @@ export class Fix {
   #listen(): void {
     const { scroller } = this;
     const { hub, signal } = this.panel;
-    const at = (event: Event): { index: number; no: number | null; member: number } | null => {
+    const at = (event: Event): { index: number; no: number | null; member: number; object?: number } | null => {
       const element = event.target instanceof Element ? event.target : null;
       const no = element?.closest<HTMLElement>("[data-no]")?.dataset.no;
       const entry = element?.closest<HTMLElement>(".dataide-fix-entry");
       const member = element?.closest<HTMLElement>("[data-member]")?.dataset.member;
+      const object = element?.closest<HTMLElement>("[data-object]")?.dataset.object;
       if (entry == null && no === undefined) return null;
       return {
         index: entry == null ? -1 : Number(entry.dataset.index),
         no: no === undefined || no === "" ? null : Number(no),
         member: Number(member ?? 0),
+        ...(object === undefined ? {} : { object: Number(object) }),
       };
     };
     scroller.addEventListener(
@@ -313,8 +316,8 @@ export class Fix {
     scroller.addEventListener(
       "dblclick",
       (event) => {
-        const no = at(event)?.no ?? null;
-        if (no !== null) this.inspect(no);
+        const hit = at(event);
+        if (hit?.no != null) this.inspect(hit.no, hit.object);
       },
       { signal },
     );
@@ -412,7 +415,8 @@ export class Fix {
             listed: this.state,
             focused: index === this.focused,
             member: this.member,
-            url: (no) => url(no),
+            url: (no) => url(entries.keyOf(no)),
+            crop: (no) => entries.crop(no),
             problem: (no) => entries.problem(no),
             answer: (verb, at) => {
               this.focused = at;
@@ -423,6 +427,7 @@ export class Fix {
       ),
       this.#rows,
     );
+    drawBoxes(this.#rows, (no) => entries.crop(no)?.box ?? null);
     if (entries.held > 0) scroller.setAttribute("aria-activedescendant", id(this.focused));
     else scroller.removeAttribute("aria-activedescendant");
     const row = this.focusedRow;
@@ -455,7 +460,8 @@ export class Fix {
     try {
       const ask = { kind, no: row.no, limit: NEIGHBOURS, px: NEIGHBOUR_PX };
       const { body, buffers } = await hub.client.ask("issueNeighbours", ask, { panel, signal });
-      putThumbs(hub, body.neighbours, body.thumbs, buffers[0], NEIGHBOUR_PX, this.#neighbourProblems);
+      const pictured = body.neighbours.map(({ no: of }, i) => ({ no: picturedAs(of, body.objects?.nos[i] ?? null) }));
+      putThumbs(hub, pictured, body.thumbs, buffers[0], NEIGHBOUR_PX, this.#neighbourProblems);
       asked.answer = body;
     } catch (error) {
       if (isAbort(error) || signal.aborted) {

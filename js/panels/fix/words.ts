@@ -1,6 +1,7 @@
 /** What the panel says, in words. */
 import { kindName } from "../../core/issues/words.js";
 import type { IssueKind, IssueRow, IssueState } from "../../core/protocol_issues.js";
+import type { Crop } from "./entries.js";
 
 export { kindName };
 
@@ -39,9 +40,10 @@ export const canAccept = (rows: readonly IssueRow[], cure: IssueKind["cure"]): b
   );
 
 /** A row for those who hear it. */
-export function spoken(row: IssueRow, cure: IssueKind["cure"], listed: IssueState): string {
+export function spoken(row: IssueRow, cure: IssueKind["cure"], listed: IssueState, crop: Crop | null = null): string {
   const wanted = cureOf(row, cure);
-  const parts = cure === "objects" ? [row.id] : [row.id, nameOf(row.given)];
+  const parts =
+    cure === "objects" ? [row.id] : [row.id, nameOf(crop !== null && crop.object !== null ? crop.label : row.given)];
   if (wanted !== null) parts.push(cure === "excluded" ? wanted : `proposed ${wanted}`);
   if (row.confidence !== null) parts.push(`confidence ${row.confidence.toFixed(2)}`);
   if (row.reason !== null) parts.push(row.reason);

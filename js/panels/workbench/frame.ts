@@ -104,6 +104,8 @@ export class Frame {
     const can = movable(now.folded);
     this.root.classList.toggle("di-stacked", now.kind === "stack");
     this.root.style.setProperty("--di-facets", now.kind === "row" ? `${now.size.facets}px` : "0px");
+    // What stands over the lower corner of the plot is above the pictures then.
+    this.root.style.setProperty("--di-below", now.kind === "stack" ? `${now.size.grid}px` : "0px");
     for (const part of PARTS) {
       this.#sections[part].style.flexBasis = `${now.size[part]}px`;
       this.#sections[part].classList.toggle("di-folded", now.folded[part]);
