@@ -15,6 +15,7 @@ from dataide.core.context import Context
 from dataide.core.opening import Registry, author_name, placed
 from dataide.core.selection import Mode
 from dataide.core.vectors import Vectors, named
+from dataide.evaluate.ways_in import Evaluating
 from dataide.formats.ways_in import WaysIn
 from dataide.storage import listings, models_used, runs
 from dataide.storage.arrow import Result, read
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from dataide.widgets.workbench import Workbench
 
 
-class Session(WaysIn, ObjectWays, Autotagging):
+class Session(WaysIn, ObjectWays, Autotagging, Evaluating):
     """One dataset: a DuckDB file with samples, labels, tags, queues, vectors and every decision.
 
     Make one with `dataide.open(path)`.

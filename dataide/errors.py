@@ -179,6 +179,12 @@ class ModelError(DataideError):
     code = "model"
 
 
+class EvaluationError(DataideError):
+    """Labels and predictions that cannot be compared as given."""
+
+    code = "evaluation"
+
+
 class ProtocolError(DataideError):
     """A message from the browser that does not follow the protocol."""
 

@@ -139,7 +139,7 @@ def learn_embedding(
     Raises:
         ModelError: there is too little to learn from, or training failed.
     """
-    _check_name(name)
+    check_new_name(name)
     if not minutes > 0 or (passes is not None and not passes > 0):
         raise ModelError("Training needs some time.", hint="Say minutes=2, or passes=10.")
     known = database.columns()
@@ -181,7 +181,7 @@ class Settings:
 
 
 @dataclass
-class _Chosen:
+class Chosen:
     """What is trained on: media by position, label codes (int64, -1 for none) or None, and the classes."""
 
     nos: np.ndarray
@@ -209,14 +209,14 @@ class _Learning:
         kernel = self._kernel or Kernel()
         began = time.monotonic()
         try:
-            chosen = _choose(self._database, self._nos, self._settings)
+            chosen = choose(self._database, self._nos, self._settings)
             details = self._kept(chosen)
             if details is None:
                 try:
                     details = self._train(job, kernel, chosen)
                 except ModelError as error:
                     if not job.cancelled:
-                        raise _plainer(error) from error
+                        raise plainer(error) from error
             seconds = time.monotonic() - began
             if details is None:
                 return self._report({}, "", seconds, None)
@@ -229,7 +229,7 @@ class _Learning:
             if self._kernel is None:
                 kernel.close()
 
-    def _kept(self, chosen: _Chosen) -> dict[str, Any] | None:
+    def _kept(self, chosen: Chosen) -> dict[str, Any] | None:
         """What the same call has learned before, if it has."""
         found = models_used.trained(self._database, self._settings.name)
         if found is None or found[1].get("learned", {}).get("fingerprint") != chosen.fingerprint:
@@ -237,7 +237,7 @@ class _Learning:
         kept: dict[str, Any] = found[1]["learned"]
         return kept
 
-    def _train(self, job: Job[LearnReport], kernel: Kernel, chosen: _Chosen) -> dict[str, Any] | None:
+    def _train(self, job: Job[LearnReport], kernel: Kernel, chosen: Chosen) -> dict[str, Any] | None:
         """Gathers, trains and keeps; None when it was cancelled."""
         began = time.monotonic()
         settings = self._settings
@@ -254,12 +254,12 @@ class _Learning:
             for request in (pictures, commands):
                 job.on_cancel(request.end)
                 request.begin(lambda sentence: job.advance(0, len(chosen.media), sentence))
-            gathered = _Gathering(chosen.media, self._media)
+            gathered = Gathering(chosen.media, self._media)
             Pump(gathered, pictures, batch_size=BATCH, job=job, verb="gathering pictures to learn from").run()
             good = np.concatenate([np.empty(0, np.int64), *gathered.good])
             if job.cancelled:
                 return None
-            self._check(good, chosen)
+            check_enough(good, chosen, self._settings.label)
             state, told = self._follow(job, commands, self._command(good, chosen))
         finally:
             pictures.close()
@@ -278,7 +278,7 @@ class _Learning:
         self._keep(details, state)
         return details
 
-    def _command(self, good: np.ndarray, chosen: _Chosen) -> dict[str, Any]:
+    def _command(self, good: np.ndarray, chosen: Chosen) -> dict[str, Any]:
         settings = self._settings
         random = np.random.default_rng(settings.seed)
         count = min(MOST_HELD_OUT, round(len(good) * HELD_OUT))
@@ -317,18 +317,6 @@ class _Learning:
             request.send(number, [b'{"do": "go on"}'])
             number += 1
 
-    def _check(self, good: np.ndarray, chosen: _Chosen) -> None:
-        if len(good) < LEAST_PICTURES:
-            raise ModelError(
-                f"Of {len(chosen.media):,} pictures {len(good):,} could be read, and {LEAST_PICTURES} are needed.",
-                hint="session.problems() lists what is wrong with them once they are embedded with 'auto'.",
-                code="too_few",
-            )
-        if self._settings.label is not None and chosen.labels is not None:
-            present = np.unique(chosen.labels[good])
-            if len(present) < 2:
-                raise _one_label(self._settings.label, [chosen.classes[code] for code in present])
-
     def _keep(self, details: dict[str, Any], state: bytes) -> None:
         from dataide.inference.models.learned import revision_of
 
@@ -363,7 +351,7 @@ class _Learning:
 
 
 @dataclass
-class _Gathering:
+class Gathering:
     """Pictures on their way to the process; what comes back says only which were good."""
 
     pending_refs: Sequence[str]
@@ -380,14 +368,14 @@ class _Gathering:
         self.good += [positions for positions, _ in results.batches]
 
 
-def _choose(database: Database, nos: np.ndarray, settings: Settings) -> _Chosen:
+def choose(database: Database, nos: np.ndarray, settings: Settings) -> Chosen:
     """Draws what is trained on: all where there are few, else as many of each label as there are, up to a limit."""
     # Without a column to learn, labels only say what the result is worth.
     column = settings.label or "label"
     found, codes, classes = trained.labelled(database, nos, column, MOST_CLASSES + 1)
     if settings.label is not None:
         if len(classes) < 2:
-            raise _one_label(settings.label, classes)
+            raise one_label(settings.label, classes)
         if len(classes) > MOST_CLASSES:
             raise ModelError(
                 f"{settings.label!r} has {len(classes):,} different values, too many to tell apart.",
@@ -414,7 +402,21 @@ def _choose(database: Database, nos: np.ndarray, settings: Settings) -> _Chosen:
     for part in (found, pending.media_revisions, codes):
         digest.update(np.ascontiguousarray(part).tobytes())
     digest.update(json.dumps([classes[:MOST_CLASSES], repr(settings), side_px]).encode())
-    return _Chosen(found, pending.media, labels, classes, unlabelled, side_px, digest.hexdigest())
+    return Chosen(found, pending.media, labels, classes, unlabelled, side_px, digest.hexdigest())
+
+
+def check_enough(good: np.ndarray, chosen: Chosen, label: str | None) -> None:
+    """Refuses to learn from what could be read of `chosen`, at the positions `good`, where it is too little."""
+    if len(good) < LEAST_PICTURES:
+        raise ModelError(
+            f"Of {len(chosen.media):,} pictures {len(good):,} could be read, and {LEAST_PICTURES} are needed.",
+            hint="session.problems() lists what is wrong with them once they are embedded with 'auto'.",
+            code="too_few",
+        )
+    if label is not None and chosen.labels is not None:
+        present = np.unique(chosen.labels[good])
+        if len(present) < 2:
+            raise one_label(label, [chosen.classes[code] for code in present])
 
 
 def _drawn(codes: np.ndarray, limit: int, seed: int) -> np.ndarray:
@@ -437,7 +439,7 @@ def _side(usual_px: float | None) -> int:
     return next((side for side in SIDES_PX if (usual_px or SIDES_PX[-1]) <= side * 1.25), SIDES_PX[-1])
 
 
-def _check_name(name: str) -> None:
+def check_new_name(name: str) -> None:
     if name == descriptor.NAME:
         raise ModelError(
             "'auto' is the name of an embedding already.", hint="Give another one: learn_embedding('own')."
@@ -445,7 +447,7 @@ def _check_name(name: str) -> None:
     check_name(name, "embedding")
 
 
-def _one_label(label: str, classes: Sequence[str]) -> ModelError:
+def one_label(label: str, classes: Sequence[str]) -> ModelError:
     only = f"only the value {classes[0]!r}" if classes else "no values"
     return ModelError(
         f"{label!r} has {only} among these samples; two are needed to learn to tell them apart.",
@@ -454,7 +456,7 @@ def _one_label(label: str, classes: Sequence[str]) -> ModelError:
     )
 
 
-def _plainer(error: ModelError) -> ModelError:
+def plainer(error: ModelError) -> ModelError:
     """Training keeps nothing of what was not finished, so it says so."""
     if error.code not in ("child_died", "stopped"):
         return error

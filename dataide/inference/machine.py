@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -69,6 +70,32 @@ def resident_bytes() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) * (1 if sys.platform == "darwin" else 1024)
+
+
+def cores() -> int:
+    """How many cores this process may use: what the scheduler and a container's quota allow."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            count = min(count, max(1, round(int(quota) / int(period))))
+    return max(1, count)
+
+
+def free_cores() -> int:
+    """How many cores nobody else has used in the last minute, at least one.
+
+    Threads that share one computation wait for each other by spinning: two on busy cores can be twenty times slower
+    than one.
+    """
+    try:
+        busy = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        busy = 0.0
+    return max(1, cores() - round(busy))
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dataide.errors import ModelError
 from dataide.inference import contract
+from dataide.inference.machine import cores as cores
 
 # `-P` keeps a file called json.py in the user's folder from being taken for Python's own.
 _START = (
@@ -24,19 +25,6 @@ _ROOT = str(Path(__file__).resolve().parents[2])
 PIPE_BYTES = 1 << 20
 # Freed memory that the child keeps for the next batch.
 KEPT_BYTES = 1 << 30
-
-
-def cores() -> int:
-    """How many cores this process may use: what the scheduler and a container's quota allow."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:
-        count = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, max(1, round(int(quota) / int(period))))
-    return max(1, count)
 
 
 def _widen(pipe: int) -> None:

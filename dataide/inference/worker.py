@@ -193,7 +193,7 @@ class Server:
             load, body = self._loads.get()
             try:
                 model = self._model(load, body)
-                if load.kind == "learn":
+                if load.kind in ("learn", "train"):
                     with self._changed:
                         self._learning[load.request] = load.key
                 self._say(contract.Ready(load.request, load.key, model.revision, model.dimension, model.details))

@@ -84,6 +84,7 @@ NARRATED = (
     "embedding_and_maps",
     "similar",
     "predictions",
+    "evaluation",
     "objects",
     "text",
     "attach",

@@ -47,7 +47,7 @@ def _with_torch(message: contract.Load, body: bytes, say: Say, device: str, thre
         from dataide.inference.models import adapters
 
         return adapters.load(message, say, device, threads)
-    if kind in ("learn", "learned"):
+    if kind in ("learn", "train", "learned"):
         from dataide.inference.models import learned
 
         return learned.load(message, body, say, device, threads)

@@ -9,11 +9,8 @@ State is an .npz archive of plain arrays with a JSON text called "config"; nothi
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +21,10 @@ from dataide.inference import contract, descriptor
 from dataide.inference.models import metric
 from dataide.inference.models.base import Halving, Model, Problem, Say, decode, last_words, out_of_memory
 from dataide.inference.models.outputs import Classes, Computed, Output, Vectors
+from dataide.inference.models.state import FORMAT as FORMAT
+from dataide.inference.models.state import packed as packed
+from dataide.inference.models.state import revision_of as revision_of
+from dataide.inference.models.state import unpacked as unpacked
 from dataide.inference.models.torch_here import device_for, torch_only
 
 if TYPE_CHECKING:
@@ -31,24 +32,25 @@ if TYPE_CHECKING:
 
     from dataide.inference.models.small_network import SmallNetwork
 
-FORMAT = 1
 SLICE_S = 0.1
 PORTION = 256
 NEIGHBOURS = 10
 # Among so many are the neighbours looked for: enough for a figure of two digits.
 MOST_COMPARED = 10_000
-# Pictures that say how light and varied the others are.
-ADAPTED_TO = 4096
 
 
 def load(message: contract.Load, body: bytes, say: Say, device: str, threads: int) -> Model:
-    """A model that learns ("learn"), or one that has ("learned", with its state as the body).
+    """A model that learns ("learn", or "train" by a recipe), or one that has ("learned", with its state as the body).
 
     Raises:
         ModelError: torch is needed and missing, or the state is none.
     """
     if message.kind == "learn":
         return Learning(message.name, message.options, say, device, threads)
+    if message.kind == "train":
+        from dataide.inference.models.recipe_process import Recipe
+
+        return Recipe(message.name, message.options, say, device, threads)
     return Learned(message.name, message.options.get("task", "embedding"), body, say, device, threads)
 
 
@@ -108,7 +110,10 @@ class Learning:
                 state = np.frombuffer(told.pop("state"), np.uint8)
                 self.details = {**told, "part": 1.0, "ended": True}
                 return Computed({"state": state})
+            checkpoint = told.pop("checkpoint", None)
             self.details = {**self.details, **told}
+            if checkpoint is not None:
+                return Computed({"checkpoint": np.frombuffer(checkpoint, np.uint8)})
             if time.monotonic() - began >= SLICE_S:
                 break
         return Computed({})
@@ -162,7 +167,7 @@ class Learning:
         among = torch.from_numpy(rows)
         network = small_network.SmallNetwork(self._side_px, len(command["classes"]), command["seed"])
         network.to(self.device, memory_format=torch.channels_last)
-        network.adapt(pictures[among[:ADAPTED_TO]])
+        network.adapt(pictures[among[: small_network.ADAPTED_TO]])
         steps = small_network.training(
             network,
             pictures,
@@ -189,7 +194,8 @@ class Learned:
         self._name = name
         config, arrays = unpacked(state, name)
         self.revision = revision_of(state)
-        self._side_px = int(config["side_px"])
+        self.side_px = self._side_px = int(config["side_px"])
+        self.channels = int(config.get("channels", 3))
         classes: list[str] = config["classes"]
         if task == "classification" and not classes:
             raise ModelError(
@@ -204,7 +210,7 @@ class Learned:
         self._halving = Halving()
         self.takes_all_cores = False
         if config["looks_at"] == "pixels":
-            self._network = self._made(arrays, len(classes), say, device, threads)
+            self._network = self._made(config, arrays, say, device, threads)
         else:
             self._metric = metric.Metric(arrays["mean"], arrays["weigh"])
         numbers = sum(array.size for array in arrays.values())
@@ -214,7 +220,7 @@ class Learned:
 
     def prepare(self, data: Sequence[bytes]) -> tuple[np.ndarray, list[Problem]]:
         images, problems = decode(data, descriptor.DECODE_SIDE_PX)
-        seen = canvases(images, self._side_px)
+        seen = canvases(images, self._side_px, self.channels)
         # Describing takes longest and needs nothing but the pixels, so it is done where several threads do it.
         return (seen if self._metric is None else descriptor.describe_canvases(seen)), problems
 
@@ -247,7 +253,9 @@ class Learned:
             result: np.ndarray = step(pictures).float().cpu().numpy()
         return result
 
-    def _made(self, arrays: dict[str, np.ndarray], classes: int, say: Say, device: str, threads: int) -> SmallNetwork:
+    def _made(
+        self, config: dict[str, Any], arrays: dict[str, np.ndarray], say: Say, device: str, threads: int
+    ) -> SmallNetwork:
         if threads:
             torch_only(self._name, threads, say)
         import torch
@@ -256,7 +264,13 @@ class Learned:
 
         self.device = device_for(torch, device)
         self.takes_all_cores = self.device == "cpu"
-        network = small_network.SmallNetwork(self._side_px, classes)
+        network = small_network.SmallNetwork(
+            self._side_px,
+            len(config["classes"]),
+            widths=config.get("widths", small_network.WIDTHS),
+            channels=self.channels,
+            early=config.get("early", False),
+        )
         network.take(arrays)
         network.eval().to(self.device, memory_format=torch.channels_last)
         return network
@@ -265,53 +279,21 @@ class Learned:
         return self._network.dimension if self._network is not None else descriptor.DIMENSION
 
 
-def canvases(images: Sequence[Image.Image], side_px: int) -> np.ndarray:
-    """Whole pictures squashed onto squares: uint8 N x side x side x 3."""
+def canvases(images: Sequence[Image.Image], side_px: int, channels: int = 3) -> np.ndarray:
+    """Whole pictures squashed onto squares: uint8 N x side x side x channels, 3, or 1 for grey."""
     if not images:
-        return np.empty((0, side_px, side_px, 3), np.uint8)
-    return np.stack([_canvas(image, side_px) for image in images])
+        return np.empty((0, side_px, side_px, channels), np.uint8)
+    return np.stack([_canvas(image, side_px, channels) for image in images])
 
 
-def _canvas(image: Image.Image, side_px: int) -> np.ndarray:
-    if side_px == descriptor.CANVAS_PX:
+def _canvas(image: Image.Image, side_px: int, channels: int) -> np.ndarray:
+    if channels == 3 and side_px == descriptor.CANVAS_PX:
         return descriptor.canvas(image)
     from PIL import Image
 
-    return np.asarray(image.convert("RGB").resize((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=3.0))
-
-
-def packed(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
-    """The state of a model; the same for the same arrays."""
-    out = io.BytesIO()
-    np.savez(out, config=np.array(json.dumps(config, sort_keys=True)), **arrays)  # type: ignore[arg-type]
-    return out.getvalue()
-
-
-def unpacked(state: bytes, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Configuration and arrays.
-
-    Raises:
-        ModelError: it is no such state, or of a later version.
-    """
-    try:
-        with np.load(io.BytesIO(state), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        config: dict[str, Any] = json.loads(str(arrays.pop("config")))
-        if config["format"] == FORMAT:
-            return config, arrays
-        reason = f"it has the format {config['format']}"
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        reason = last_words(error)
-    raise ModelError(
-        f"What is kept of {name!r} cannot be read: {reason}.",
-        hint="Train it anew: learn_embedding(…). A file of a newer dataide needs that version.",
-        code="weights",
-    )
-
-
-def revision_of(state: bytes) -> str:
-    """The revision of a model: another one when its weights are."""
-    return f"learned/{hashlib.blake2b(state, digest_size=6).hexdigest()}"
+    plain = image.convert("RGB" if channels == 3 else "L")
+    resized = plain.resize((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return np.asarray(resized).reshape(side_px, side_px, channels)
 
 
 def _compared(model: Learned, pixels: np.ndarray, labels: np.ndarray, held: np.ndarray) -> Iterator[dict[str, Any]]:

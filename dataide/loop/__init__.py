@@ -1,0 +1,1 @@
+"""Closing the loop: whether what was added made a model better."""
