@@ -119,12 +119,12 @@ def evaluate(
     level: float = intervals.LEVEL,
 ) -> RunEvaluation:
     """Compares what a run said with the labels of samples; see `ways_in.Evaluating.evaluate`."""
-    known = _classifier(context, run)
-    found = run_answers.answers(context.database, known, _nos(context, on), *_columns(context, label, groups))
-    _require(found, run)
+    known = classifier(context, run)
+    found = run_answers.answers(context.database, known, numbers(context, on), *columns_named(context, label, groups))
+    require(found, run)
     probabilities = run_answers.probabilities(context.database, known, found.nos)
     result = _judged(found, probabilities, known.classes, top, metrics, level)
-    return RunEvaluation(**_parts(result, _left_out(found, run)), run=run, nos=found.nos, context=context)
+    return RunEvaluation(**_parts(result, left_out(found, run)), run=run, nos=found.nos, context=context)
 
 
 def compare(
@@ -142,13 +142,13 @@ def compare(
     """Compares two runs on the samples that both have a result for; see `ways_in.Evaluating.compare`."""
     if before == after:
         raise EvaluationError(f"{before!r} is one run, and comparing takes two.", hint="session.runs lists them.")
-    pair = [_classifier(context, name) for name in (before, after)]
+    pair = [classifier(context, name) for name in (before, after)]
     order = _same_classes(*pair)
-    nos = _nos(context, on)
-    asked = _columns(context, label, groups)
+    nos = numbers(context, on)
+    asked = columns_named(context, label, groups)
     found = [run_answers.answers(context.database, run, nos, *asked) for run in pair]
     for answers, run in zip(found, pair, strict=True):
-        _require(answers, run.name)
+        require(answers, run.name)
     both = np.intersect1d(found[0].nos, found[1].nos, assume_unique=True)
     if not len(both):
         raise EvaluationError(
@@ -199,7 +199,8 @@ def _parts(result: Classification | Comparison, notes: Sequence[str]) -> dict[st
     return {one.name: getattr(result, one.name) for one in fields(result)} | {"notes": (*notes, *result.notes)}
 
 
-def _classifier(context: Context, name: str) -> Run:
+def classifier(context: Context, name: str) -> Run:
+    """The run of this name, which has to be one of classification."""
     run = runs.require(context.database, name)
     if run.task != "classification":
         raise EvaluationError(
@@ -210,7 +211,8 @@ def _classifier(context: Context, name: str) -> Run:
     return run
 
 
-def _nos(context: Context, on: View | None) -> NDArray[np.uint32]:
+def numbers(context: Context, on: View | None) -> NDArray[np.uint32]:
+    """The numbers of samples of a View, or of all, ascending; at least one."""
     view = context.view() if on is None else on
     if not hasattr(view, "nos"):
         raise EvaluationError(f"on= takes a View, not {type(on).__name__}.", hint='on=session.where(split="test")')
@@ -222,15 +224,17 @@ def _nos(context: Context, on: View | None) -> NDArray[np.uint32]:
     return nos
 
 
-def _columns(context: Context, label: str, groups: str | None) -> tuple[str, str | None]:
+def columns_named(context: Context, label: str, groups: str | None) -> tuple[str, str | None]:
+    """The columns of labels and of groups, as the file spells them."""
     known = context.database.columns()
     return column_named(label, known), None if groups is None else column_named(groups, known)
 
 
-def _require(found: Answers, run: str) -> None:
+def require(found: Answers, run: str) -> None:
+    """Raises EvaluationError where nothing is left to compare, and says why."""
     if len(found.nos):
         return
-    left = " ".join(_left_out(found, run)) or "Nothing was predicted."
+    left = " ".join(left_out(found, run)) or "Nothing was predicted."
     raise EvaluationError(
         f"None of the {found.asked:,} samples can be compared with run {run!r}. {left}",
         hint=f"Label some of them, or predict them: session.predict(model, run={run!r})",
@@ -238,7 +242,7 @@ def _require(found: Answers, run: str) -> None:
     )
 
 
-def _left_out(found: Answers, run: str) -> list[str]:
+def left_out(found: Answers, run: str) -> list[str]:
     """Which samples do not count, and why."""
     notes = []
     for count, why in (

@@ -9,6 +9,7 @@ from dataide.core.context import Context
 
 if TYPE_CHECKING:
     from dataide.core.view import View
+    from dataide.evaluate.run_slices import RunSlices
     from dataide.evaluate.runs import RunComparison, RunEvaluation
 
 
@@ -87,3 +88,48 @@ class Evaluating:
 
         options = {"label": label, "groups": groups, "top": top, "metrics": metrics, "level": level}
         return compare(self.context, before, after, on, **options)  # type: ignore[arg-type]
+
+    def slices(
+        self,
+        run: str = "v1",
+        *,
+        on: View | None = None,
+        label: str = "label",
+        columns: Sequence[str] | None = None,
+        embedding: str | None = None,
+        conditions: int = 3,
+        chance: float = 0.01,
+        count: int = 10,
+        seed: int = 0,
+    ) -> RunSlices:
+        """Looks where a run fails more than by chance: by columns and tags, and in regions of vectors.
+
+        By columns: conjunctions of up to three conditions over columns, labels and tags (SliceLine: Sagadeeva and
+        Boehm, SIGMOD 2021), with false discoveries held down. In regions: clusters of one kind of mistake (Domino:
+        Eyuboglu et al., ICLR 2022), made from one half of the samples and tested on the other.
+
+        Args:
+            run: of classification.
+            on: only these samples.
+            label: the column of what is true.
+            columns: names that conditions may be made of, "tags" among them; None for all but what models said.
+            embedding: whose vectors regions are looked for in; by default "auto", else the latest of pictures.
+            conditions: joined in one slice, 1 to 3.
+            chance: how likely it may be that anything is told where nothing is wrong with any slice.
+            count: slices at most, of each kind.
+            seed: of the halves.
+
+        Returns:
+            A sequence: result[0].view is a View of its samples, result[0].where the SQL, result.table all as a table.
+
+        Raises:
+            UnknownRun: there is no such run.
+            UnknownColumn: there is no such column.
+            EvaluationError: nothing is left to compare, the run is of another task, or there is no such embedding.
+        """
+        from dataide.evaluate.run_slices import slices
+
+        return slices(
+            self.context, run, on, label=label, columns=columns, embedding=embedding, conditions=conditions,
+            chance=chance, count=count, seed=seed,
+        )  # fmt: skip
