@@ -102,7 +102,8 @@ test-unit: setup-ml
 
 # What speaks no SQL of its own, or starts processes for its own sake, is tested once, by `test-unit`.
 ONCE := attributes batches busy_kernel cli decoding decoding_turns descriptor docs errors_shown ingest_processes job kernel pictures poisoned_folder \
-	active autotag box_errors boxes class_issues label_errors linters near_duplicates outliers picture_issues relevance suggest
+	active autotag box_errors boxes class_issues classification_metrics comparing_models detection label_errors linters \
+	near_duplicates outliers picture_issues recipe regions relevance suggest training verdict
 test-duckdb15: setup $(STAMPS)/duckdb15
 	PYTHONPATH=$(VENV)/duckdb15 $(BIN)/python -m pytest tests/unit $(AT_ONCE) -q -m "not torch and not ray and not once" $(ONCE:%=--ignore=tests/unit/test_%.py) $(TEST_ARGS) $(SOME)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dataide.core.context import Context
     from dataide.core.view import View
+    from dataide.evaluate.run_boxes import RunDetection
     from dataide.storage.run_answers import Answers
     from dataide.storage.run_tables import Run
 
@@ -117,8 +118,18 @@ def evaluate(
     top: Sequence[int] = TOP,
     metrics: Mapping[str, own_metrics.Metric] | None = None,
     level: float = intervals.LEVEL,
-) -> RunEvaluation:
-    """Compares what a run said with the labels of samples; see `ways_in.Evaluating.evaluate`."""
+) -> RunEvaluation | RunDetection:
+    """Compares what a run said with the labels, or the objects, of samples; see `ways_in.Evaluating.evaluate`."""
+    if runs.require(context.database, run).task == "detection":
+        from dataide.evaluate import run_boxes
+
+        if groups is not None or metrics:
+            raise EvaluationError(
+                f"Run {run!r} is one of a detector, and groups= and metrics= are for classes.",
+                hint=f"session.evaluate({run!r})",
+                code="task",
+            )
+        return run_boxes.evaluate(context, runs.require(context.database, run), numbers(context, on), level)
     known = classifier(context, run)
     found = run_answers.answers(context.database, known, numbers(context, on), *columns_named(context, label, groups))
     require(found, run)

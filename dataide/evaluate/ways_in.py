@@ -9,6 +9,7 @@ from dataide.core.context import Context
 
 if TYPE_CHECKING:
     from dataide.core.view import View
+    from dataide.evaluate.run_boxes import RunDetection
     from dataide.evaluate.run_slices import RunSlices
     from dataide.evaluate.runs import RunComparison, RunEvaluation
 
@@ -32,14 +33,15 @@ class Evaluating:
         top: Sequence[int] = (3, 5),
         metrics: Mapping[str, Callable[..., Any]] | None = None,
         level: float = 0.95,
-    ) -> RunEvaluation:
-        """Compares what a run said with the labels: figures with intervals, by class, what was taken for what.
+    ) -> RunEvaluation | RunDetection:
+        """Compares what a run said with what is true: figures with intervals, by class, and where it is wrong.
 
         It reads like a mapping, result["accuracy"], and result.interval("accuracy") says how sure that is. Samples
-        without a label or a fresh result, and labels that the run has no class for, are counted and left out.
+        without a label or a fresh result, and labels that the run has no class for, are counted and left out. Of a
+        detector, boxes are compared with the objects of samples by COCO's rules: result["AP50"], result.missed.
 
         Args:
-            run: of classification.
+            run: of classification, or of a detector.
             on: only these samples.
             label: the column of what is true.
             groups: a column that names the group of each sample (a patient, a video): samples of one are alike, and
@@ -51,7 +53,7 @@ class Evaluating:
 
         Raises:
             UnknownRun: there is no such run.
-            EvaluationError: nothing is left to compare, or the run is of another task.
+            EvaluationError: nothing is left to compare, or groups or metrics are asked for of a detector.
         """
         from dataide.evaluate.runs import evaluate
 

@@ -137,7 +137,8 @@ def predicted_boxes(database: Database, of: Run, nos: np.ndarray) -> dict[str, n
     sql = (
         f"SELECT o.sample_no, o.class_no::BIGINT AS class_no, o.score, {_PLACES} FROM {of.objects} o "
         f"JOIN {of.table} r ON r.sample_no = o.sample_no JOIN data.sample s ON s.sample_no = o.sample_no "
-        f"WHERE NOT {stale(of)} AND o.sample_no IN (SELECT sample_no FROM wanted) ORDER BY o.sample_no, o.score DESC"
+        f"WHERE NOT {stale(of)} AND o.sample_no IN (SELECT sample_no FROM wanted) "
+        "ORDER BY o.sample_no, o.score DESC, o.rowid"
     )
     with database.query(sql, frames=wanted) as cursor:
         found = cursor.fetchnumpy()

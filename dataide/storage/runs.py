@@ -87,8 +87,8 @@ def create(cursor: Cursor, name: str, task: str, classes: Sequence[str] = ()) ->
     if task == "detection":
         cursor.execute(
             f"CREATE TABLE {made.objects} (sample_no UINTEGER NOT NULL, class_no UINTEGER NOT NULL, "
-            "score FLOAT NOT NULL, left_px FLOAT NOT NULL, top_px FLOAT NOT NULL, width_px FLOAT NOT NULL, "
-            "height_px FLOAT NOT NULL, mask_runs UINTEGER[])"
+            "score DOUBLE NOT NULL, left_px DOUBLE NOT NULL, top_px DOUBLE NOT NULL, width_px DOUBLE NOT NULL, "
+            "height_px DOUBLE NOT NULL, mask_runs UINTEGER[])"
         )
     return made
 

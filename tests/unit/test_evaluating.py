@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 import dataide as di
 from dataide.errors import EvaluationError, UnknownColumn, UnknownRun
 from dataide.evaluate.classification import classification
+from dataide.evaluate.runs import RunEvaluation
 from dataide.storage import arrow_arrays, runs
 
 CLASSES = ("cat", "dog", "<i>eel</i>")
@@ -44,6 +46,13 @@ def stored(
         database.rebuild_views(cursor)
 
 
+def judged(session: di.Session, *given: Any, **options: Any) -> RunEvaluation:
+    """What `evaluate` says of a run of classification."""
+    result = session.evaluate(*given, **options)
+    assert isinstance(result, RunEvaluation)
+    return result
+
+
 def softmax(scores: np.ndarray) -> np.ndarray:
     odds = np.exp(scores)
     return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -74,7 +83,7 @@ def session(tmp_path: Path) -> di.Session:
 
 def test_a_run_is_compared_with_labels_and_what_is_left_out_is_told(session: di.Session) -> None:
     with session:
-        result = session.evaluate("v1")
+        result = judged(session, "v1")
         table = session.sql(
             "SELECT s.label, p.class, p.probabilities FROM sample s JOIN prediction_v1 p USING (sample_id) "
             "WHERE s.label IN ('cat', 'dog', '<i>eel</i>') ORDER BY s.sample_no"
@@ -97,7 +106,7 @@ def test_a_run_is_compared_with_labels_and_what_is_left_out_is_told(session: di.
 
 def test_a_cell_of_the_confusion_matrix_is_a_view(session: di.Session) -> None:
     with session:
-        result = session.evaluate("v1")
+        result = judged(session, "v1")
         for row, label in enumerate(CLASSES):
             for column, said in enumerate(CLASSES):
                 view = result.taken_for(label, said)
@@ -110,7 +119,7 @@ def test_a_cell_of_the_confusion_matrix_is_a_view(session: di.Session) -> None:
 def test_only_samples_of_a_view_count(session: di.Session) -> None:
     with session:
         val = session.where(split="val")
-        result = session.evaluate("v1", on=val)
+        result = judged(session, "v1", on=val)
         assert set(result.nos.tolist()) <= set(val.nos().tolist()) and result.count == 42
         with pytest.raises(EvaluationError, match="the View is empty"):
             session.evaluate("v1", on=session.where(split="test"))
@@ -120,7 +129,7 @@ def test_only_samples_of_a_view_count(session: di.Session) -> None:
 
 def test_samples_of_a_video_widen_intervals(session: di.Session) -> None:
     with session:
-        result = session.evaluate("v1", groups="video")
+        result = judged(session, "v1", groups="video")
         assert result.how.units == 9 and "in 9 groups" in repr(result)
         with pytest.raises(UnknownColumn, match="vdeo"):
             session.evaluate("v1", groups="vdeo")
@@ -128,10 +137,10 @@ def test_samples_of_a_video_widen_intervals(session: di.Session) -> None:
 
 def test_a_stale_result_does_not_count_and_labels_are_read_anew(session: di.Session) -> None:
     with session:
-        before = session.evaluate("v1")
+        before = judged(session, "v1")
         nos = before.nos[:10]
         stored(session, "v1", nos, np.full((10, 3), 1 / 3, np.float32), revision="b")
-        later = session.evaluate("v1")
+        later = judged(session, "v1")
         assert (
             later.count == 10
             and "Left out: 78 samples with one of an earlier picture or model: predict again." in later.notes
@@ -146,7 +155,7 @@ def test_bad_requests_are_named(session: di.Session) -> None:
             session.evaluate("v9")
         with session.context.database.write() as cursor:
             runs.create(cursor, "boxes", "detection", ("cat",))
-        with pytest.raises(EvaluationError, match="one of detection"):
+        with pytest.raises(EvaluationError, match="None of the 90 samples has a result of run 'boxes'"):
             session.evaluate("boxes")
         session.where().relabel(None)
         with pytest.raises(EvaluationError, match=r"None of the 90 samples.*88 samples without a label"):
@@ -155,13 +164,13 @@ def test_bad_requests_are_named(session: di.Session) -> None:
 
 def test_a_metric_of_ones_own_sees_the_run(session: di.Session) -> None:
     with session:
-        result = session.evaluate("v1", metrics={"eels": lambda truth, said, p: (said == 2).mean()})
+        result = judged(session, "v1", metrics={"eels": lambda truth, said, p: (said == 2).mean()})
         assert result["eels"] == pytest.approx(np.asarray(result.per_class["predicted"])[2] / result.count)
 
 
 def test_two_runs_are_compared_on_what_both_have_seen(session: di.Session) -> None:
     with session:
-        one, other = session.evaluate("v1"), session.evaluate("v2")
+        one, other = judged(session, "v1"), session.evaluate("v2")
         result = session.compare("v1", "v2")
         for name in result:
             assert result[name] == pytest.approx(other[name] - one[name], abs=1e-12), name
@@ -202,6 +211,6 @@ def test_classes_of_one_name_are_one_class(tmp_path: Path) -> None:
         session.add_frame(frame, media=None, label="label", sample_id="sample_id", progress=False)
         p = np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.2, 0.5, 0.3]], np.float32)
         stored(session, "v1", session.where().nos(), p, ["crane", "gull", "crane"])
-        result = session.evaluate("v1")
+        result = judged(session, "v1")
         assert result["accuracy"] == 1 and result.rows.own is not None
         np.testing.assert_allclose(result.rows.own, [0.8, 0.7, 0.5], atol=1e-6)

@@ -11,10 +11,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["V", "Neighbours, or none"],
   ["I", "Inspect"],
   ["Space", "Add to the selection, or take away"],
-  [
-    "Digits, L, T, Q, X",
-    "Relabel (of an issue about an object L: the object), tag, queue or exclude the one that has the focus",
-  ],
+  ["Digits, L, T, Q, X", "Relabel (L: the object of an issue about one), tag, queue or exclude it"],
 ];
 
 export function fixKeys(fix: Fix): (event: KeyboardEvent) => boolean {
