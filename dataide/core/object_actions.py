@@ -302,6 +302,11 @@ def _table(lot: objects.Lot | None) -> pa.Table:
     return lot.table
 
 
+def is_label(name: str) -> bool:
+    """Whether somebody could give this label to an object."""
+    return bool(name.strip()) and len(name) <= LONGEST_NAME and "\0" not in name
+
+
 def checked_label(given: object) -> str:
     """A label that somebody gives to objects, without the spaces around it.
 
@@ -309,7 +314,7 @@ def checked_label(given: object) -> str:
         ActionError: it is empty, too long, or has a character that no text has.
     """
     name = (given if isinstance(given, str) else str(given)).strip()
-    if not name or len(name) > LONGEST_NAME or "\0" in name:
+    if not is_label(name):
         raise ActionError(
             f"A label has 1 to {LONGEST_NAME} characters, and this has {len(name):,}."
             if "\0" not in name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from dataide.core.object_actions import MoveObjects, ObjectAction, things
+from dataide.core.object_actions import MoveObjects, ObjectAction, is_label, things
 from dataide.errors import ActionError
 from dataide.storage import findings, issues, objects_journal, standing
 
@@ -65,8 +65,11 @@ def accept(cursor: Cursor, event: int, kind: str) -> int:
         found = findings.proposed(cursor)
         if not len(found["object_no"]):
             return 0
-        texts = [[str(one) for one in found[name].tolist()] for name in ("act", "label")]
-        count = mend(cursor, event, found["object_no"], texts[0], found["box"], texts[1])
+        acts, labels = ([str(one) for one in found[name].tolist()] for name in ("act", "label"))
+        # In a file from elsewhere a proposal may be no label that anybody could give.
+        kept = [at for at, act in enumerate(acts) if act != "relabel" or is_label(labels[at])]
+        some = ([acts[at] for at in kept], found["box"][kept], [labels[at] for at in kept])
+        count = mend(cursor, event, found["object_no"][kept], *some)
         if count:
             findings.answer(cursor, event, kind, issues.answer_sql())
         return count

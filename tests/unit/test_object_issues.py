@@ -105,6 +105,19 @@ def test_a_wrong_label_is_found_said_and_put_right(session: di.Session) -> None:
     assert labels(session) == before and "s003" in session.issues("object_label").view.ids()
 
 
+@pytest.mark.parametrize("label", ["", "  ", "x" * 201])
+def test_a_proposal_that_is_no_label_is_not_done(session: di.Session, label: str) -> None:
+    look(session, "label")
+    before = labels(session)
+    with session.context.database.write() as cursor:
+        cursor.execute("UPDATE data.finding SET label = ? WHERE kind = 'object_label'", [label]).fetchall()
+    try:
+        session.issues("object_label").accept()
+    except ActionError as error:
+        assert error.hint or str(error)
+    assert labels(session) == before
+
+
 def test_a_rejection_holds_until_the_label_is_another(session: di.Session) -> None:
     look(session, "label")
     session.issues("object_label").reject(of="s003")
