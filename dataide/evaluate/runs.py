@@ -120,7 +120,8 @@ def evaluate(
     level: float = intervals.LEVEL,
 ) -> RunEvaluation | RunDetection:
     """Compares what a run said with the labels, or the objects, of samples; see `ways_in.Evaluating.evaluate`."""
-    if runs.require(context.database, run).task == "detection":
+    known = runs.require(context.database, run)
+    if known.task == "detection":
         from dataide.evaluate import run_boxes
 
         if groups is not None or metrics:
@@ -129,7 +130,7 @@ def evaluate(
                 hint=f"session.evaluate({run!r})",
                 code="task",
             )
-        return run_boxes.evaluate(context, runs.require(context.database, run), numbers(context, on), level)
+        return run_boxes.evaluate(context, known, numbers(context, on), level)
     known = classifier(context, run)
     found = run_answers.answers(context.database, known, numbers(context, on), *columns_named(context, label, groups))
     require(found, run)

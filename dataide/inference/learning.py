@@ -10,18 +10,17 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dataide.errors import DataideError, ModelError, did_you_mean
-from dataide.inference import descriptor
+from dataide.errors import ModelError, did_you_mean
+from dataide.inference import descriptor, training_steps
 from dataide.inference.embedding import EmbeddingWork, check_place
 from dataide.inference.identity import Identity, Task, check_name
 from dataide.inference.job import Job, Progress
-from dataide.inference.kernel import Kernel, Request
-from dataide.inference.pump import Pump, Results
+from dataide.inference.kernel import Kernel
 from dataide.inference.running import Means
 from dataide.inference.vector_work import EmbedReport
 from dataide.storage import models_used, trained, vectors
@@ -38,12 +37,9 @@ LEAST_PICTURES = 50
 MOST_CLASSES = 1_000
 HELD_OUT = 0.1
 MOST_HELD_OUT = 2_000
-BATCH = 256
 SIDES_PX = (32, 48, 64)
 # Where nothing is learned from pixels, a side of 32 is what the descriptor sees.
 DESCRIPTOR_SIDE_PX = 32
-# Commands under way: with two the process need not wait for this one.
-UNDER_WAY = 2
 
 
 @dataclass(frozen=True)
@@ -210,7 +206,7 @@ class _Learning:
         began = time.monotonic()
         try:
             chosen = choose(self._database, self._nos, self._settings)
-            details = self._kept(chosen)
+            details = training_steps.kept(self._database, self._settings.name, chosen.fingerprint)
             if details is None:
                 try:
                     details = self._train(job, kernel, chosen)
@@ -222,48 +218,30 @@ class _Learning:
                 return self._report({}, "", seconds, None)
             identity = identity_of(self._database, self._settings.name)
             assert identity is not None
-            embedding = EmbeddingWork(self._database, self._media, self._nos, identity, Means(kernel, BATCH))
+            embedding = EmbeddingWork(
+                self._database, self._media, self._nos, identity, Means(kernel, training_steps.BATCH)
+            )
             embedded = embedding(job)  # type: ignore[arg-type]
             return self._report(details, identity.revision or "", details.get("seconds", seconds), embedded)
         finally:
             if self._kernel is None:
                 kernel.close()
 
-    def _kept(self, chosen: Chosen) -> dict[str, Any] | None:
-        """What the same call has learned before, if it has."""
-        found = models_used.trained(self._database, self._settings.name)
-        if found is None or found[1].get("learned", {}).get("fingerprint") != chosen.fingerprint:
-            return None
-        kept: dict[str, Any] = found[1]["learned"]
-        return kept
-
     def _train(self, job: Job[LearnReport], kernel: Kernel, chosen: Chosen) -> dict[str, Any] | None:
         """Gathers, trains and keeps; None when it was cancelled."""
         began = time.monotonic()
         settings = self._settings
-        # A key of its own: what another training has gathered is not to be mixed with this.
-        options = {
-            "side_px": chosen.side_px,
-            "supervised": settings.label is not None,
-            "training": f"{chosen.fingerprint}-{time.monotonic_ns()}",
-        }
+        options = {"side_px": chosen.side_px, "supervised": settings.label is not None}
         identity = Identity("learn", settings.name, settings.name, "", options=options)
-        pictures = kernel.open(identity)
-        commands = kernel.open(replace(identity, options={**options, "form": "text"}))
-        try:
-            for request in (pictures, commands):
-                job.on_cancel(request.end)
-                request.begin(lambda sentence: job.advance(0, len(chosen.media), sentence))
-            gathered = Gathering(chosen.media, self._media)
-            Pump(gathered, pictures, batch_size=BATCH, job=job, verb="gathering pictures to learn from").run()
-            good = np.concatenate([np.empty(0, np.int64), *gathered.good])
+        verb = "gathering pictures to learn from"
+        with training_steps.gathered(
+            job, kernel, self._media, chosen.media, identity, chosen.fingerprint, verb
+        ) as (good, commands):  # fmt: skip
             if job.cancelled:
                 return None
-            check_enough(good, chosen, self._settings.label)
-            state, told = self._follow(job, commands, self._command(good, chosen))
-        finally:
-            pictures.close()
-            commands.close()
+            check_enough(good, chosen, settings.label)
+            total = max(round(settings.minutes * 60), 1)
+            state, told = training_steps.follow(job, commands, self._command(good, chosen), total)
         details = {
             **{key: told[key] for key in ("trained_on", "figures")},
             "fingerprint": chosen.fingerprint,
@@ -275,7 +253,7 @@ class _Learning:
             "seconds": round(time.monotonic() - began, 1),
             "seed": settings.seed,
         }
-        self._keep(details, state)
+        training_steps.keep(self._database, settings.name, "embedding", details, state)
         return details
 
     def _command(self, good: np.ndarray, chosen: Chosen) -> dict[str, Any]:
@@ -295,45 +273,10 @@ class _Learning:
             "seed": settings.seed,
         }
 
-    def _follow(self, job: Job[LearnReport], request: Request, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
-        """Commands until the model is there: its state, and what was told of it."""
-        total = max(round(self._settings.minutes * 60), 1)
-        job.counts = False
-        job.advance(0, total, "loading what it takes to train")
-        request.send(0, [json.dumps(command).encode()])
-        for number in range(1, UNDER_WAY):
-            request.send(number, [b'{"do": "go on"}'])
-        number = UNDER_WAY
-        while True:
-            answer = request.receive()
-            if "state" in answer.arrays:
-                job.counts = True
-                return answer.arrays["state"].tobytes(), answer.details
-            told = answer.details
-            said = told.get("doing", "training")
-            if told.get("accuracy") is not None and said == "training":
-                said = f"training: loss {told['loss']:.2f}, {told['accuracy']:.0%} of the last pictures right"
-            job.advance(min(round(told.get("part", 0.0) * total), total), total, said)
-            request.send(number, [b'{"do": "go on"}'])
-            number += 1
-
-    def _keep(self, details: dict[str, Any], state: bytes) -> None:
-        from dataide.inference.models.learned import revision_of
-
-        told = {"task": "embedding", "classes": details["classes"], "learned": details}
-        with self._database.write() as cursor:
-            trained.forget(cursor, self._settings.name)
-            models_used.note(cursor, self._settings.name, "learned", revision_of(state), told, state)
-
     def _report(
         self, details: dict[str, Any], revision: str, seconds: float, embedded: EmbedReport | None
     ) -> LearnReport:
         figures = details.get("figures", {})
-        notes = []
-        if details.get("unlabelled"):
-            notes.append(f"{details['unlabelled']:,} samples have no {self._settings.label!r} and were not trained on")
-        if details.get("unreadable"):
-            notes.append(f"{details['unreadable']:,} pictures could not be read and were left out")
         return LearnReport(
             model=self._settings.name,
             revision=revision,
@@ -346,26 +289,8 @@ class _Learning:
             neighbours_auto=figures.get("auto"),
             seconds=seconds,
             embedded=embedded,
-            note=". ".join(notes) or None,
+            note=training_steps.left_out(details, self._settings.label),
         )
-
-
-@dataclass
-class Gathering:
-    """Pictures on their way to the process; what comes back says only which were good."""
-
-    pending_refs: Sequence[str]
-    media: Media
-    good: list[np.ndarray] = field(default_factory=list)
-
-    def read(self, first: int, last: int) -> Sequence[bytes | DataideError]:
-        return self.media.read_many(self.pending_refs[first:last])
-
-    def unreadable(self, problems: list[tuple[str, str, str]]) -> None:
-        return None  # embedding lists them
-
-    def commit(self, results: Results, revision: str) -> None:
-        self.good += [positions for positions, _ in results.batches]
 
 
 def choose(database: Database, nos: np.ndarray, settings: Settings) -> Chosen:

@@ -7,24 +7,21 @@ same call goes on there when the process, the notebook or the machine has ended 
 from __future__ import annotations
 
 import base64
-import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dataide.errors import ModelError, did_you_mean
-from dataide.inference import learning
+from dataide.inference import learning, training_steps
 from dataide.inference.identity import Identity, check_name
 from dataide.inference.job import Job, Progress
-from dataide.inference.kernel import Kernel, Request
-from dataide.inference.learning import BATCH, UNDER_WAY, Chosen, Gathering, Settings
+from dataide.inference.kernel import Kernel
+from dataide.inference.learning import Chosen, Settings
 from dataide.inference.models.examples import HELD_OUT, MOST_HELD_OUT
-from dataide.inference.pump import Pump
-from dataide.storage import models_used, trained
+from dataide.storage import models_used
 from dataide.storage.samples import ascending
 
 if TYPE_CHECKING:
@@ -176,7 +173,7 @@ class _Training:
         try:
             chosen = learning.choose(self._database, self._nos, self._settings)
             fingerprint = self._fingerprint(chosen)
-            details = self._kept(fingerprint)
+            details = training_steps.kept(self._database, self._settings.name, fingerprint)
             if details is None:
                 try:
                     details = self._train(job, kernel, chosen, fingerprint)
@@ -187,13 +184,6 @@ class _Training:
         finally:
             if self._kernel is None:
                 kernel.close()
-
-    def _kept(self, fingerprint: str) -> dict[str, Any] | None:
-        found = models_used.trained(self._database, self._settings.name)
-        if found is None or found[1].get("learned", {}).get("fingerprint") != fingerprint:
-            return None
-        kept: dict[str, Any] = found[1]["learned"]
-        return kept
 
     def _fingerprint(self, chosen: Chosen) -> str:
         import hashlib
@@ -207,31 +197,17 @@ class _Training:
     def _train(self, job: Job[TrainReport], kernel: Kernel, chosen: Chosen, fingerprint: str) -> dict[str, Any] | None:
         """Gathers, trains and keeps; None when it was cancelled."""
         name = self._settings.name
-        options = {
-            "side_px": chosen.side_px,
-            "supervised": True,
-            # A key of its own: what another training has gathered is not to be mixed with this.
-            "training": f"{fingerprint}-{time.monotonic_ns()}",
-        }
-        identity = Identity("train", name, name, "", options=options)
-        pictures = kernel.open(identity)
-        commands = kernel.open(replace(identity, options={**options, "form": "text"}))
+        identity = Identity("train", name, name, "", options={"side_px": chosen.side_px, "supervised": True})
         checkpoint = self._database.cache_dir / "training" / f"{fingerprint}.npz"
-        try:
-            for request in (pictures, commands):
-                job.on_cancel(request.end)
-                request.begin(lambda sentence: job.advance(0, len(chosen.media), sentence))
-            gathered = Gathering(chosen.media, self._media)
-            Pump(gathered, pictures, batch_size=BATCH, job=job, verb="gathering pictures to train on").run()
-            good = np.concatenate([np.empty(0, np.int64), *gathered.good])
+        verb = "gathering pictures to train on"
+        with training_steps.gathered(
+            job, kernel, self._media, chosen.media, identity, fingerprint, verb
+        ) as (good, commands):  # fmt: skip
             if job.cancelled:
                 return None
             learning.check_enough(good, chosen, self._settings.label)
             command = self._command(good, chosen, checkpoint)
-            state, told = _follow(job, commands, command, lambda data: _put(checkpoint, data))
-        finally:
-            pictures.close()
-            commands.close()
+            state, told = training_steps.follow(job, commands, command, 1_000, lambda data: _put(checkpoint, data))
         details = {
             **{key: told[key] for key in ("trained_on", "held_out", "accuracy", "curves", "chosen")},
             "fingerprint": fingerprint,
@@ -241,7 +217,7 @@ class _Training:
             "unreadable": len(chosen.media) - len(good),
             "seed": self._settings.seed,
         }
-        self._keep(details, state)
+        training_steps.keep(self._database, name, "classification", details, state)
         checkpoint.unlink(missing_ok=True)
         return details
 
@@ -273,25 +249,12 @@ class _Training:
             held.append(own[: min(round(part * len(own)), len(own) - 1)])
         return np.sort(np.concatenate(held))
 
-    def _keep(self, details: dict[str, Any], state: bytes) -> None:
-        from dataide.inference.models.learned import revision_of
-
-        told = {"task": "classification", "classes": details["classes"], "learned": details}
-        with self._database.write() as cursor:
-            trained.forget(cursor, self._settings.name)
-            models_used.note(cursor, self._settings.name, "learned", revision_of(state), told, state)
-
     def _report(self, details: dict[str, Any] | None, chosen: Chosen, seconds: float) -> TrainReport:
         settings = self._settings
         label = settings.label or ""
         if details is None:
             return TrainReport(settings.name, "", label, chosen.classes, seconds=seconds, cancelled=True)
         found = models_used.trained(self._database, settings.name)
-        notes = []
-        if details.get("unlabelled"):
-            notes.append(f"{details['unlabelled']:,} samples have no {label!r} and were not trained on")
-        if details.get("unreadable"):
-            notes.append(f"{details['unreadable']:,} pictures could not be read and were left out")
         return TrainReport(
             settings.name,
             found[0] if found else "",
@@ -303,35 +266,8 @@ class _Training:
             details["curves"],
             details["chosen"],
             seconds,
-            note=". ".join(notes) or None,
+            note=training_steps.left_out(details, label),
         )
-
-
-def _follow(
-    job: Job[TrainReport], request: Request, command: dict[str, Any], put: Callable[[bytes], None]
-) -> tuple[bytes, dict[str, Any]]:
-    """Commands until the model is there: its state, and what was told of it."""
-    total = 1_000
-    job.counts = False
-    job.advance(0, total, "loading what it takes to train")
-    request.send(0, [json.dumps(command).encode()])
-    for number in range(1, UNDER_WAY):
-        request.send(number, [b'{"do": "go on"}'])
-    number = UNDER_WAY
-    while True:
-        answer = request.receive()
-        told = answer.details
-        if "state" in answer.arrays:
-            job.counts = True
-            return answer.arrays["state"].tobytes(), told
-        if "checkpoint" in answer.arrays:
-            put(answer.arrays["checkpoint"].tobytes())
-        said = told.get("doing", "training")
-        if told.get("accuracy") is not None and said == "training":
-            said = f"training: loss {told['loss']:.2f}, {told['accuracy']:.0%} of the last pictures right"
-        job.advance(min(round(told.get("part", 0.0) * total), total), total, said)
-        request.send(number, [b'{"do": "go on"}'])
-        number += 1
 
 
 def _put(checkpoint: Path, data: bytes) -> None:
